@@ -1,0 +1,24 @@
+//! One configuration for every client: the SDK's usual settings, and a slim HTTP stack.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+/// What every client is made from. Loading it reads the environment and the profile files and
+/// makes no call.
+#[derive(Debug, Clone)]
+pub struct Config(SdkConfig);
+
+impl Config {
+    /// From the SDK's usual settings: region, profile, credentials, `AWS_ENDPOINT_URL` and its
+    /// per-service forms.
+    pub async fn load() -> Self {
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        Self(aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await)
+    }
+
+    /// The SDK's own form.
+    pub const fn sdk(&self) -> &SdkConfig {
+        &self.0
+    }
+}

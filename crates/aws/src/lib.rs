@@ -1,0 +1,12 @@
+//! Tidegate's ports and stores on the AWS SDK. Nothing is decided here.
+//!
+//! Each part is a feature, so that a function carries only the SDK crates that it calls.
+
+mod client;
+
+pub use client::Config;
+
+#[cfg(feature = "autoscaler")]
+pub mod autoscaler;
+#[cfg(feature = "quarantine")]
+pub mod quarantine;
