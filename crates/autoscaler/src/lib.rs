@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Decides how many shards a Kinesis stream should have, and why.
+//!
+//! [`decide`](decide::decide) is one pure function of an observation, a policy, a history and the
+//! time. [`run`](run::run) is the sequence around it (observe, decide, plan, apply) over one port
+//! of a few operations, [`StreamService`](run::StreamService), which `tidegate-aws` implements on
+//! the AWS SDK and `tidegate-local` on the embedded model.
+//!
+//! An event only says "look at this stream now" ([`event`]): whatever woke the autoscaler, it reads
+//! the metrics itself, so duplicate, late and reordered alarms are harmless.
+
+pub mod decide;
+pub mod decision;
+pub mod demand;
+pub mod event;
+pub mod forecast;
+pub mod history;
+pub mod limits;
+pub mod observation;
+pub mod policy;
+pub mod run;
+pub mod units;
+
+pub use decide::decide;
+pub use decision::{Action, Applied, Decision, Plan, Reason};
+pub use history::History;
+pub use observation::Observation;
+pub use policy::{Mode, Policy};

@@ -1,0 +1,347 @@
+//! The decision: eight stages in order, each a named function that returns a value and a reason.
+
+use jiff::Timestamp;
+
+use crate::decision::{Action, Applied, Decision, Reason, Stage};
+use crate::demand::{self, Demand};
+use crate::forecast::{self, Forecast};
+use crate::history::History;
+use crate::limits::{self, Cut};
+use crate::observation::{Capacity, Observation, Status};
+use crate::policy::{
+    CALL_PRICE, DOWN_HEADROOM_PERCENT, DOWN_TOLERANCE_PERCENT, EMERGENCY_PERCENT, KNOWN_MINUTES,
+    MAX_ITERATOR_AGE, MissingIteratorAge, Mode, NOW_WINDOW, Policy, SAVING_HORIZON_MINUTES,
+    STABILIZATION_WINDOW, STALE_AFTER,
+};
+use crate::units::{HOURS_PER_MONTH, MilliShards, SHARD_HOUR_MICRO_USD};
+
+/// The stages, in order.
+pub const STAGES: [&str; 8] =
+    ["usable", "demand", "forecast", "recommend", "stabilize", "limit", "budget", "guard"];
+
+/// Decides. Never fails: every refusal is a hold with its reason, and the reasons of all stages
+/// come back.
+///
+/// The mode does not change what is decided; it is the executor's.
+#[must_use]
+pub fn decide(
+    observation: &Observation,
+    policy: &Policy,
+    history: &History,
+    mode: Mode,
+    now: Timestamp,
+) -> Decision {
+    let open = observation.description.open_shards;
+    let mut trail = Trail::default();
+    let verdict = stages(observation, policy, history, now, &mut trail);
+    let (target, reason) = match verdict {
+        Ok(verdict) => verdict,
+        Err(reason) => (open, reason),
+    };
+    let action = if target == open { Action::Hold } else { Action::Resize };
+    let calls_left = history.calls.left(now);
+    Decision {
+        stream: observation.stream.clone(),
+        at: now,
+        mode,
+        open_shards: Some(open),
+        target: Some(target),
+        action,
+        reason,
+        message: sentence(observation, target, reason, &trail, history, now),
+        applied: match (action, mode) {
+            (Action::Hold, _) => Applied::Nothing,
+            (Action::Resize, Mode::Shadow) => Applied::Shadow,
+            (Action::Resize, Mode::Active) => Applied::Planned,
+        },
+        calls_left,
+        usd_per_month: usd_per_month(open, target),
+        stages: trail.finish(),
+    }
+}
+
+/// What the stages said so far.
+#[derive(Default)]
+struct Trail(Vec<Stage>);
+
+impl Trail {
+    fn say(&mut self, value: Option<f64>, reason: Reason) {
+        let stage = STAGES.get(self.0.len()).copied().unwrap_or("apply");
+        self.0.push(Stage { stage, value, reason });
+    }
+
+    /// Notes a stage that lets through or ends the decision.
+    fn check(&mut self, verdict: Result<(), Reason>) -> Result<(), Reason> {
+        self.say(None, verdict.err().unwrap_or(Reason::Ok));
+        verdict
+    }
+
+    fn value(&self, stage: &str) -> Option<f64> {
+        self.0.iter().find(|said| said.stage == stage)?.value
+    }
+
+    fn finish(mut self) -> Vec<Stage> {
+        while self.0.len() < STAGES.len() {
+            self.say(None, Reason::NotReached);
+        }
+        self.0
+    }
+}
+
+/// Runs the stages; an error is the reason to hold.
+fn stages(
+    observation: &Observation,
+    policy: &Policy,
+    history: &History,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<(u32, Reason), Reason> {
+    let open = observation.description.open_shards;
+    let seen = usable(observation, history, now);
+    trail.check(seen.map(|_| ()))?;
+    let demand = seen?;
+    let said = if demand.throttled { Reason::Rejected } else { Reason::Accepted };
+    trail.say(Some(demand.now.as_shards()), said);
+
+    let forecast = forecast::forecast(observation, history, &demand, now);
+    trail.say(Some(forecast.peak.as_shards()), forecast.reason);
+
+    let left = history.calls.left(now);
+    let (desired, why) = recommend(open, &demand, &forecast, policy);
+    trail.say(Some(f64::from(desired)), why);
+
+    let (desired, said) = stabilize(observation, desired, now);
+    trail.say(Some(f64::from(desired)), said);
+
+    let (target, said) = limit(observation, desired, policy);
+    trail.say(Some(f64::from(target)), said);
+    if target == open {
+        return Err(first_refusal(why, &trail.0));
+    }
+
+    let (target, said) = budget(observation, target, why, left, history, &forecast, policy, now);
+    trail.say(Some(f64::from(left)), said);
+    if target == open {
+        return Err(said);
+    }
+
+    let verdict = guard(observation, target, policy, now);
+    trail.check(verdict)?;
+    Ok((target, why))
+}
+
+/// Whether the stream can be judged at all.
+fn usable(observation: &Observation, history: &History, now: Timestamp) -> Result<Demand, Reason> {
+    match observation.description.status {
+        Status::Active => {}
+        Status::Updating => return Err(Reason::StreamUpdating),
+        Status::Creating | Status::Deleting | Status::Unknown => {
+            return Err(Reason::StreamNotActive);
+        }
+    }
+    if observation.description.capacity == Capacity::OnDemand {
+        return Err(Reason::OnDemand);
+    }
+    if observation.paused {
+        return Err(Reason::Paused);
+    }
+    if history.calls.last().is_some_and(|last| last > now) {
+        return Err(Reason::ClockBehindCalls);
+    }
+    demand::demand(&observation.minutes, NOW_WINDOW)
+        .filter(|demand| now.duration_since(demand.newest) <= STALE_AFTER)
+        .ok_or(Reason::MetricsMissing)
+}
+
+/// How many shards the demand and the forecast ask for, within the policy's bounds.
+fn recommend(open: u32, demand: &Demand, forecast: &Forecast, policy: &Policy) -> (u32, Reason) {
+    let needed = forecast.peak.shards();
+    if open < policy.min_shards || open > policy.max_shards {
+        let desired = needed.clamp(policy.min_shards, policy.max_shards);
+        return (desired, Reason::PolicyBounds);
+    }
+    if demand.now > MilliShards::capacity(open).percent(EMERGENCY_PERCENT) {
+        // At least one more: a minute at the limit hides what was above it.
+        return (needed.max(open.saturating_add(1)), Reason::DemandAboveCapacity);
+    }
+    if needed > open {
+        return (needed, Reason::ForecastAboveCapacity);
+    }
+    let fewer = forecast.peak.percent(DOWN_HEADROOM_PERCENT).shards();
+    if fewer < open { (fewer, Reason::FewerWouldDo) } else { (open, Reason::Enough) }
+}
+
+/// Takes shards away only when the difference is worth a call and the whole window agrees.
+fn stabilize(observation: &Observation, desired: u32, now: Timestamp) -> (u32, Reason) {
+    let open = observation.description.open_shards;
+    if desired >= open {
+        return (desired, Reason::Ok);
+    }
+    let (peak, known) = demand::peak(&observation.minutes, now - STABILIZATION_WINDOW, now);
+    if known < KNOWN_MINUTES {
+        return (open, Reason::MetricsIncomplete);
+    }
+    let recently = peak.percent(DOWN_HEADROOM_PERCENT).shards();
+    let said = if recently > desired { Reason::NeededRecently } else { Reason::Ok };
+    let desired = desired.max(recently).min(open);
+    let tolerated = open - (open * DOWN_TOLERANCE_PERCENT).div_ceil(100);
+    if desired > tolerated {
+        return (open, if desired == open { said } else { Reason::WithinTolerance });
+    }
+    (desired, said)
+}
+
+/// What policy, service and account allow, and which target near by is cheapest to reach.
+fn limit(observation: &Observation, desired: u32, policy: &Policy) -> (u32, Reason) {
+    let open = observation.description.open_shards;
+    let (_, most) = limits::legal(open);
+    let cheap = if desired > open {
+        limits::cheapest(open, desired, most.min(policy.max_shards.max(desired)))
+    } else {
+        desired
+    };
+    let (target, cut) = limits::clamp(open, cheap, policy, observation.account);
+    let said = match cut {
+        Cut::None if target != desired => Reason::CheaperReshard,
+        Cut::None => Reason::Ok,
+        Cut::Policy => Reason::PolicyBounds,
+        Cut::Step => Reason::StepLimit,
+        Cut::Account => Reason::AccountLimit,
+    };
+    (target, said)
+}
+
+/// The reason to hold when the stages up to the limit end where they began: the last of them that
+/// objected, or what the recommendation itself said.
+fn first_refusal(why: Reason, said: &[Stage]) -> Reason {
+    said.iter()
+        .rev()
+        .take(2)
+        .map(|stage| stage.reason)
+        .find(|reason| *reason != Reason::Ok)
+        .unwrap_or(why)
+}
+
+/// Whether a call should be spent on this target, and on a larger one when few are left.
+#[expect(clippy::too_many_arguments, reason = "a stage sees what the stages before it said")]
+fn budget(
+    observation: &Observation,
+    target: u32,
+    why: Reason,
+    left: u32,
+    history: &History,
+    forecast: &Forecast,
+    policy: &Policy,
+    now: Timestamp,
+) -> (u32, Reason) {
+    let open = observation.description.open_shards;
+    if left == 0 {
+        return (open, Reason::CallsSpent);
+    }
+    if target > open {
+        // With one call left the step doubles; with ten it is as small as the need.
+        let larger = open.saturating_add(open.div_ceil(left));
+        let wanted = if why == Reason::DemandAboveCapacity { target.max(larger) } else { target };
+        let (target, _) = limits::clamp(open, wanted, policy, observation.account);
+        let said =
+            if target == larger && wanted == larger { Reason::LargerStep } else { Reason::Ok };
+        return (target, said);
+    }
+    if why == Reason::PolicyBounds {
+        return (target, Reason::Ok);
+    }
+    let quiet = forecast::quiet_for(history, forecast, MilliShards::capacity(target), now)
+        .and_then(|span| u64::try_from(span.as_mins()).ok())
+        .unwrap_or(SAVING_HORIZON_MINUTES);
+    let saved = u64::from(open - target).saturating_mul(quiet);
+    let price = CALL_PRICE.get(left as usize).copied().unwrap_or(CALL_PRICE[10]);
+    if saved < price { (open, Reason::CallNotWorthIt) } else { (target, Reason::Ok) }
+}
+
+/// Fewer shards only while no consumer is behind.
+fn guard(
+    observation: &Observation,
+    target: u32,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(), Reason> {
+    if target >= observation.description.open_shards {
+        return Ok(());
+    }
+    let ages =
+        observation.minutes.range(now - STALE_AFTER..).filter_map(|(_, m)| m.iterator_age_ms);
+    match ages.max() {
+        Some(age) if u128::from(age) > MAX_ITERATOR_AGE.as_millis() => Err(Reason::IteratorAge),
+        None if policy.missing_iterator_age == MissingIteratorAge::Hold => {
+            Err(Reason::IteratorAgeUnknown)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Dollars a month that a change costs; negative when it saves.
+#[expect(clippy::cast_precision_loss, reason = "shown to people, never decided on")]
+pub fn usd_per_month(from: u32, to: u32) -> f64 {
+    let shards = i64::from(to) - i64::from(from);
+    let micro = shards * i64::try_from(HOURS_PER_MONTH * SHARD_HOUR_MICRO_USD).unwrap_or(0);
+    micro as f64 / 1e6
+}
+
+/// The decision in one sentence.
+fn sentence(
+    observation: &Observation,
+    target: u32,
+    reason: Reason,
+    trail: &Trail,
+    history: &History,
+    now: Timestamp,
+) -> String {
+    let open = observation.description.open_shards;
+    let value = |stage| trail.value(stage).map_or_else(|| "?".to_owned(), |v| format!("{v:.1}"));
+    let (demand, forecast) = (value("demand"), value("forecast"));
+    let left = history.calls.left(now);
+    if target != open {
+        let verb = if target > open { "more" } else { "fewer" };
+        return format!(
+            "{open} to {target} shards: demand is {demand} shards, {forecast} are expected within \
+             the hour, so {verb} are right; {left} of 10 calls were left"
+        );
+    }
+    let why = match reason {
+        Reason::StreamUpdating => "a reshard is under way".to_owned(),
+        Reason::StreamNotActive => "the stream is not active".to_owned(),
+        Reason::OnDemand => "the stream is in on-demand mode, where Kinesis scales".to_owned(),
+        Reason::Paused => "the tag tidegate:paused is set".to_owned(),
+        Reason::MetricsMissing => "no minute of the last 10 is known: missing data never argues \
+                                   for a change"
+            .to_owned(),
+        Reason::ClockBehindCalls => {
+            "the newest call lies in the future: the clock stepped back".to_owned()
+        }
+        Reason::CallsSpent => match history.calls.next_free(now) {
+            Some(free) => format!("all 10 calls of the day are spent; the next is free at {free}"),
+            None => "all 10 calls of the day are spent".to_owned(),
+        },
+        Reason::CallNotWorthIt => {
+            format!("fewer would do, but with {left} of 10 calls left it saves too little")
+        }
+        Reason::IteratorAge => "fewer would do, but a consumer is behind".to_owned(),
+        Reason::IteratorAgeUnknown => "fewer would do, but nobody knows whether a consumer is \
+                                       behind (TIDEGATE_MISSING_ITERATOR_AGE=allow overrides)"
+            .to_owned(),
+        Reason::AccountLimit => format!(
+            "demand is {demand} shards, but the account's shard limit leaves no room for a reshard"
+        ),
+        Reason::PolicyBounds => {
+            format!("demand is {demand} shards; the policy's bounds allow no change")
+        }
+        Reason::StepLimit => format!("demand is {demand} shards; {open} is the service's limit"),
+        Reason::NeededRecently => format!("demand is {demand} shards, but the last hour had more"),
+        Reason::MetricsIncomplete => {
+            "fewer would do, but too much of the last hour is unknown".to_owned()
+        }
+        Reason::WithinTolerance => format!("demand is {demand} shards: not worth a call"),
+        _ => format!("demand is {demand} shards, {forecast} are expected within the hour"),
+    };
+    format!("holds at {open} shards: {why}")
+}

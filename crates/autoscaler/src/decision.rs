@@ -1,0 +1,230 @@
+//! The answer: what to do, why, and what every stage said on the way.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::policy::Mode;
+
+/// Why a stage, or the decision as a whole, says what it says. The same word stands in the log, the
+/// metric and the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A stage before this one ended the decision.
+    NotReached,
+    /// Nothing speaks against it.
+    Ok,
+
+    // usable
+    /// The stream could not be read: it does not exist in this account and Region.
+    StreamNotFound,
+    /// AWS refused to let the function look or act.
+    AccessDenied,
+    /// AWS could not be reached, or answered with an error of its own.
+    ServiceUnavailable,
+    /// AWS took the request for one too many; the next look tries again.
+    ServiceThrottled,
+    /// A change of the stream is under way.
+    StreamUpdating,
+    /// The stream is being made or deleted.
+    StreamNotActive,
+    /// The stream is in on-demand mode.
+    OnDemand,
+    /// The stream's owner paused the autoscaler (tag `tidegate:paused`).
+    Paused,
+    /// The alarm that woke the autoscaler is muted.
+    Muted,
+    /// No recent minute is known.
+    MetricsMissing,
+    /// The newest call is later than now: the clock stepped back.
+    ClockBehindCalls,
+    /// The list of calls cannot be read.
+    CallsUnreadable,
+
+    // demand
+    /// What was accepted is what was asked for.
+    Accepted,
+    /// Something was rejected: demand is rebuilt from it.
+    Rejected,
+
+    // forecast
+    /// The highest minute of the last half hour.
+    RecentPeak,
+    /// The newest demand and its usual growth.
+    UsualGrowth,
+    /// Demand runs away from the hour before.
+    Surge,
+    /// The same time yesterday, at today's level.
+    SameTimeYesterday,
+
+    // recommend, stabilize
+    /// Demand is above the shards.
+    DemandAboveCapacity,
+    /// The next hour is expected to be above the shards.
+    ForecastAboveCapacity,
+    /// Fewer shards would do.
+    FewerWouldDo,
+    /// The shards are what is needed.
+    Enough,
+    /// The difference is too small for a call.
+    WithinTolerance,
+    /// The last hour needed more than the fewer shards.
+    NeededRecently,
+    /// Too much of the last hour is unknown.
+    MetricsIncomplete,
+
+    // limit
+    /// A target near by reshards more cheaply.
+    CheaperReshard,
+    /// The policy's minimum or maximum cut the target.
+    PolicyBounds,
+    /// Double or half cut the target.
+    StepLimit,
+    /// The account has no room for the reshard.
+    AccountLimit,
+
+    // budget
+    /// The ten calls of a day are spent.
+    CallsSpent,
+    /// What would be saved is less than what a call is worth.
+    CallNotWorthIt,
+    /// The step was made larger since few calls are left.
+    LargerStep,
+
+    // guard
+    /// A consumer is behind.
+    IteratorAge,
+    /// Nobody knows whether a consumer is behind.
+    IteratorAgeUnknown,
+
+    // apply
+    /// The stream is not as it was when the decision was made.
+    ChangedMeanwhile,
+    /// Kinesis refused the call because of a limit.
+    ServiceLimit,
+    /// Kinesis refused the call as not valid.
+    ServiceRefused,
+}
+
+impl Reason {
+    /// The word.
+    pub fn code(self) -> String {
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|value| value.as_str().map(ToOwned::to_owned))
+            .unwrap_or_default()
+    }
+
+    /// Whether an operator has something to mend.
+    pub const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::StreamNotFound
+                | Self::AccessDenied
+                | Self::ServiceUnavailable
+                | Self::CallsUnreadable
+                | Self::ServiceRefused
+        )
+    }
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing.
+    Hold,
+    /// UpdateShardCount.
+    Resize,
+}
+
+/// What became of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Applied {
+    /// There was nothing to do.
+    Nothing,
+    /// It would have been done; the mode is shadow.
+    Shadow,
+    /// The plan is ready, and not yet carried out.
+    Planned,
+    /// Kinesis accepted the call.
+    Done,
+    /// It was refused, or the stream had changed; the reason says which.
+    Refused,
+}
+
+/// What one stage said.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stage {
+    /// Its name.
+    pub stage: &'static str,
+    /// Its value, in shards or calls; `None` where it only lets through or holds.
+    pub value: Option<f64>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The one call that carries out a decision; it leaves its executor no choices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The stream's name.
+    pub stream: String,
+    /// The shards it must have when the call is made; otherwise the plan is void.
+    pub from: u32,
+    /// The shards to ask for.
+    pub to: u32,
+}
+
+/// One decision, complete: the object that the function answers and logs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Decision {
+    /// The stream's name.
+    pub stream: String,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Whether anything may be changed.
+    pub mode: Mode,
+    /// The shards that were open; `None` when the stream could not be read.
+    pub open_shards: Option<u32>,
+    /// The shards that it should have.
+    pub target: Option<u32>,
+    /// What is done.
+    pub action: Action,
+    /// Why, in one word.
+    pub reason: Reason,
+    /// Why, in a sentence.
+    pub message: String,
+    /// What became of it.
+    pub applied: Applied,
+    /// UpdateShardCount calls left in this rolling day, before this decision.
+    pub calls_left: u32,
+    /// What the change costs (or saves, when negative) in a month of us-east-1's shard-hours, in
+    /// dollars.
+    pub usd_per_month: f64,
+    /// What each stage said, in order.
+    pub stages: Vec<Stage>,
+}
+
+impl Decision {
+    /// The plan of a decision to resize.
+    pub fn plan(&self) -> Option<Plan> {
+        match (self.action, self.open_shards, self.target) {
+            (Action::Resize, Some(from), Some(to)) => {
+                Some(Plan { stream: self.stream.clone(), from, to })
+            }
+            _ => None,
+        }
+    }
+
+    /// Turns a decision to resize into a hold, since its plan could not be carried out.
+    pub fn refuse(&mut self, reason: Reason, message: String) {
+        self.action = Action::Hold;
+        self.reason = reason;
+        self.message = message;
+        self.applied = Applied::Refused;
+        self.target = self.open_shards;
+        self.usd_per_month = 0.0;
+        self.stages.push(Stage { stage: "apply", value: None, reason });
+    }
+}

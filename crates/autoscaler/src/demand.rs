@@ -1,0 +1,115 @@
+//! What producers ask for: what was accepted, and what was rejected.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::observation::Minute;
+use crate::units::MilliShards;
+
+/// The demand of one minute.
+///
+/// `IncomingBytes` and `IncomingRecords` count what was accepted, so under throttling they show the
+/// capacity and not the demand. Rejected records are added at the mean size of the accepted ones.
+/// Producers that retry are rejected again and again for one record: so the rejected part counts
+/// at most three times the accepted one, and at least up to one shard.
+pub fn demand_of(minute: &Minute) -> MilliShards {
+    let bytes = minute.bytes.unwrap_or(0);
+    let records = minute.records.unwrap_or(0);
+    let accepted = MilliShards::of_minute(bytes, records);
+    let rejected = minute.rejected.unwrap_or(0);
+    if rejected == 0 {
+        return accepted;
+    }
+    let rejected_bytes = u128::from(rejected) * u128::from(bytes) / u128::from(records.max(1));
+    let rejected_bytes = u64::try_from(rejected_bytes).unwrap_or(u64::MAX);
+    let rejected = MilliShards::of_minute(rejected_bytes, rejected);
+    let believed = rejected.min(accepted.percent(300).max(MilliShards::capacity(1)));
+    accepted.plus(believed)
+}
+
+/// The demand of the recent past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// The largest of the newest minutes.
+    pub now: MilliShards,
+    /// Whether something was rejected in those minutes.
+    pub throttled: bool,
+    /// The newest minute that anything is known of.
+    pub newest: Timestamp,
+}
+
+/// The demand of the newest minutes, or `None` when nothing is known.
+pub fn demand(minutes: &BTreeMap<Timestamp, Minute>, window: SignedDuration) -> Option<Demand> {
+    let (newest, _) = minutes.iter().rev().find(|(_, minute)| minute.has_load())?;
+    let recent = minutes.range(*newest - window + SignedDuration::from_secs(1)..=*newest);
+    let mut demand = Demand { now: MilliShards(0), throttled: false, newest: *newest };
+    for (_, minute) in recent {
+        demand.now = demand.now.max(demand_of(minute));
+        demand.throttled |= minute.rejected.unwrap_or(0) > 0;
+    }
+    Some(demand)
+}
+
+/// The highest demand in a span, and how many of its minutes are known.
+pub fn peak(
+    minutes: &BTreeMap<Timestamp, Minute>,
+    from: Timestamp,
+    to: Timestamp,
+) -> (MilliShards, usize) {
+    if from > to {
+        return (MilliShards(0), 0);
+    }
+    minutes
+        .range(from..=to)
+        .filter(|(_, minute)| minute.has_load())
+        .fold((MilliShards(0), 0), |(peak, known), (_, minute)| {
+            (peak.max(demand_of(minute)), known + 1)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minute(bytes: u64, records: u64, rejected: u64) -> Minute {
+        Minute {
+            bytes: Some(bytes),
+            records: Some(records),
+            rejected: Some(rejected),
+            iterator_age_ms: None,
+        }
+    }
+
+    #[test]
+    fn rejected_records_are_added_at_the_accepted_size() {
+        let cases = [
+            (minute(60 << 20, 1_000, 0), 1_000),
+            (minute(60 << 20, 1_000, 500), 1_500),
+            (minute(0, 60_000, 60_000), 2_000),
+            // A storm of retries: believed up to three times what was accepted.
+            (minute(60 << 20, 1_000, 1_000_000), 4_000),
+            // Nothing was accepted at all: believed up to one shard.
+            (minute(0, 0, 1_000_000), 1_000),
+        ];
+        for (minute, milli) in cases {
+            assert_eq!(demand_of(&minute), MilliShards(milli), "{minute:?}");
+        }
+    }
+
+    #[test]
+    fn the_newest_known_minutes_count() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        let minutes = BTreeMap::from([
+            (at(1), minute(600 << 20, 1, 0)),
+            (at(4), minute(60 << 20, 1, 1)),
+            (at(5), minute(120 << 20, 1, 0)),
+            (at(6), Minute { iterator_age_ms: Some(3), ..Minute::default() }),
+        ]);
+        let found = demand(&minutes, SignedDuration::from_mins(3)).unwrap();
+        assert_eq!(found.newest, at(5));
+        assert_eq!(found.now, MilliShards(2_000));
+        assert!(found.throttled);
+        assert_eq!(demand(&BTreeMap::new(), SignedDuration::from_mins(3)), None);
+    }
+}
