@@ -140,8 +140,8 @@ fn fewer_shards_only_when_everything_agrees() {
     check(&busy_before, 10, Reason::NeededRecently);
     let gaps = Case { load: vec![(2, 30, 3.0)], ..base.clone() };
     check(&gaps, 10, Reason::MetricsIncomplete);
-    let near = Case { open: 10, load: vec![(2, 1_560, 6.9)], ..base.clone() };
-    check(&near, 10, Reason::WithinTolerance);
+    let near = Case { open: 20, load: vec![(2, 1_560, 14.0)], ..base.clone() };
+    check(&near, 20, Reason::WithinTolerance);
     let behind = Case { age_ms: Some(600_000.0), ..base.clone() };
     check(&behind, 10, Reason::IteratorAge);
     let unknown = Case { age_ms: None, ..base.clone() };

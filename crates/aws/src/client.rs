@@ -1,5 +1,8 @@
 //! One configuration for every client: the SDK's usual settings, and a slim HTTP stack.
 
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -14,7 +17,14 @@ impl Config {
     /// per-service forms.
     pub async fn load() -> Self {
         let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        Self(aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await)
+        // A call that hangs must end before the function does, so that the reason is told.
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_attempt_timeout(Duration::from_secs(8))
+            .operation_timeout(Duration::from_secs(20))
+            .build();
+        let defaults = aws_config::defaults(BehaviorVersion::latest());
+        Self(defaults.http_client(http).timeout_config(timeouts).load().await)
     }
 
     /// The SDK's own form.

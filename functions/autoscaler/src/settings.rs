@@ -1,0 +1,119 @@
+//! The autoscaler's settings, from the environment.
+
+use tidegate_autoscaler::event::is_stream_name;
+use tidegate_autoscaler::limits::MAX_SHARDS;
+use tidegate_autoscaler::policy::{MissingIteratorAge, Mode, Policy};
+use tidegate_runtime::settings::{self, SettingsError, Vars};
+
+/// What the function is configured to do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether it may change anything.
+    pub mode: Mode,
+    /// What the owner wants.
+    pub policy: Policy,
+    /// The streams that the heartbeat looks at.
+    pub streams: Vec<String>,
+}
+
+impl Settings {
+    /// Reads the settings.
+    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
+        let mut settings = settings::Settings::new(vars);
+        let defaults = Policy::default();
+        let min_shards = settings.or("TIDEGATE_MIN_SHARDS", defaults.min_shards, shards);
+        let max_shards = settings.or("TIDEGATE_MAX_SHARDS", defaults.max_shards, shards);
+        if min_shards > max_shards {
+            settings.reject(
+                "TIDEGATE_MAX_SHARDS",
+                format!("at least TIDEGATE_MIN_SHARDS, which is {min_shards}"),
+            );
+        }
+        let missing_iterator_age = settings.or(
+            "TIDEGATE_MISSING_ITERATOR_AGE",
+            defaults.missing_iterator_age,
+            missing_iterator_age,
+        );
+        let mode = settings.or("TIDEGATE_MODE", Mode::Shadow, mode);
+        let streams = settings.or("TIDEGATE_STREAMS", Vec::new(), streams);
+        let policy = Policy { min_shards, max_shards, missing_iterator_age };
+        settings.finish(Self { mode, policy, streams })
+    }
+}
+
+fn shards(text: &str) -> Result<u32, String> {
+    settings::count(text)
+        .ok()
+        .filter(|count| *count <= MAX_SHARDS)
+        .ok_or_else(|| format!("a whole number of shards from 1 to {MAX_SHARDS}"))
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "shadow" => Ok(Mode::Shadow),
+        "active" => Ok(Mode::Active),
+        _ => Err("shadow or active".to_owned()),
+    }
+}
+
+fn missing_iterator_age(text: &str) -> Result<MissingIteratorAge, String> {
+    match text {
+        "hold" => Ok(MissingIteratorAge::Hold),
+        "allow" => Ok(MissingIteratorAge::Allow),
+        _ => Err("hold or allow".to_owned()),
+    }
+}
+
+fn streams(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().all(|name| is_stream_name(name)) {
+        Ok(names)
+    } else {
+        Err("names of streams, separated by commas".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+        let vars: BTreeMap<String, String> =
+            pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        Settings::read(&vars).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_default_only_looks() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.mode, Mode::Shadow);
+        assert_eq!(settings.policy, Policy::default());
+        assert_eq!(settings.streams, Vec::<String>::new());
+    }
+
+    #[test]
+    fn streams_are_a_list() {
+        let settings = read(&[("TIDEGATE_STREAMS", "orders, clicks")]).unwrap();
+        assert_eq!(settings.streams, ["orders", "clicks"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            (&[("TIDEGATE_MODE", "on")][..], "TIDEGATE_MODE=\"on\": expected shadow or active"),
+            (&[("TIDEGATE_MAX_SHARDS", "20000")], "a whole number of shards from 1 to 10000"),
+            (
+                &[("TIDEGATE_MIN_SHARDS", "8"), ("TIDEGATE_MAX_SHARDS", "4")],
+                "TIDEGATE_MAX_SHARDS=\"4\": expected at least TIDEGATE_MIN_SHARDS, which is 8",
+            ),
+            (&[("TIDEGATE_STREAMS", "a b")], "names of streams, separated by commas"),
+            (&[("TIDEGATE_MISSING_ITERATOR_AGE", "0")], "hold or allow"),
+        ];
+        for (pairs, message) in cases {
+            let error = read(pairs).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}
