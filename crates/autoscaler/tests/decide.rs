@@ -1,4 +1,10 @@
 //! Worked examples of the decision, a case a line, and the properties that hold for any input.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,382 @@
+//! Lambda's event source mapping for Kinesis: batches of one shard, in order, with partial
+//! responses, retries, bisecting and an on-failure destination ("How Lambda processes records from
+//! stream and queue-based event sources" and "Using Lambda with Kinesis", Lambda Developer Guide,
+//! 2026-11; the response table was recorded against AWS in 2025).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::objects::Objects;
+use crate::shard::Record;
+use crate::stream::Stream;
+
+/// The most bytes of a synchronous event ("Lambda quotas", Lambda Developer Guide, 2026-11).
+pub const EVENT_LIMIT: usize = 6_291_556;
+
+/// How a mapping is set up, in the words of CreateEventSourceMapping.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `BatchSize`.
+    pub batch_size: usize,
+    /// `MaximumBatchingWindowInSeconds`.
+    pub window: SignedDuration,
+    /// `MaximumRetryAttempts`; `None` is without limit.
+    pub retries: Option<u32>,
+    /// `BisectBatchOnFunctionError`.
+    pub bisect: bool,
+    /// `FunctionResponseTypes: [ReportBatchItemFailures]`.
+    pub report_failures: bool,
+    /// The time until a failed batch is tried again. Lambda does not document its backoff.
+    pub backoff: SignedDuration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch_size: 100,
+            window: SignedDuration::ZERO,
+            retries: None,
+            bisect: true,
+            report_failures: true,
+            backoff: SignedDuration::from_secs(30),
+        }
+    }
+}
+
+/// Batches of one shard that are handed over in one step: the function is fast, but not infinitely.
+const BATCHES_PER_STEP: usize = 64;
+
+/// What the mapping did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Invocations.
+    pub invocations: u64,
+    /// Invocations that ended in an error, or whose response failed the whole batch.
+    pub failed: u64,
+    /// Records that were handed over again.
+    pub redelivered: u64,
+    /// Records that went to the on-failure destination.
+    pub given_up: u64,
+}
+
+/// A function as the mapping sees it: an event in, a response or an error out.
+pub type Invoke<'a> = dyn FnMut(&[u8]) -> Result<Vec<u8>, String> + 'a;
+
+/// A mapping between a stream and a function.
+pub struct Mapping {
+    settings: Settings,
+    reader: usize,
+    lanes: BTreeMap<u32, Lane>,
+    /// What it did.
+    pub counts: Counts,
+    /// The oldest record that the newest poll returned, in milliseconds.
+    pub iterator_age_ms: u64,
+}
+
+/// The reading of one shard.
+#[derive(Default)]
+struct Lane {
+    polled: VecDeque<Arc<Record>>,
+    since: Option<Timestamp>,
+    retrying: VecDeque<Batch>,
+}
+
+struct Batch {
+    records: Vec<Arc<Record>>,
+    attempts: u32,
+    not_before: Timestamp,
+}
+
+/// What a response says of a batch.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Settled,
+    From(usize),
+    Failed,
+}
+
+impl Mapping {
+    /// A mapping that reads a stream as its reader number `reader`.
+    pub const fn new(settings: Settings, reader: usize) -> Self {
+        let counts = Counts { invocations: 0, failed: 0, redelivered: 0, given_up: 0 };
+        Self { settings, reader, lanes: BTreeMap::new(), counts, iterator_age_ms: 0 }
+    }
+
+    /// Records that were polled and are not settled.
+    pub fn in_hand(&self) -> u64 {
+        let lanes = self.lanes.values();
+        lanes
+            .map(|l| l.polled.len() + l.retrying.iter().map(|b| b.records.len()).sum::<usize>())
+            .sum::<usize>() as u64
+    }
+
+    /// Polls every shard that may be read, and invokes the function with what is ready.
+    ///
+    /// # Errors
+    /// When the on-failure destination cannot be written.
+    pub fn step(
+        &mut self,
+        stream: &mut Stream,
+        now: Timestamp,
+        invoke: &mut Invoke<'_>,
+        on_failure: &mut dyn Objects,
+    ) -> std::io::Result<()> {
+        self.iterator_age_ms = 0;
+        let arn = stream.arn();
+        for number in self.readable(stream) {
+            let age = stream.shard(number).and_then(|shard| shard.oldest_unread(self.reader));
+            // A lane that retries does not poll: its records grow old in the shard.
+            if let Some(oldest) = age {
+                let age = u64::try_from(now.duration_since(oldest).as_millis()).unwrap_or(0);
+                self.iterator_age_ms = self.iterator_age_ms.max(age);
+            }
+            let mut lane = self.lanes.remove(&number).unwrap_or_default();
+            for _ in 0..BATCHES_PER_STEP {
+                let handed = self.counts.invocations;
+                if lane.retrying.is_empty() {
+                    let room = self.settings.batch_size.saturating_sub(lane.polled.len());
+                    lane.polled.extend(stream.take(self.reader, number, room));
+                }
+                if !lane.polled.is_empty() && lane.since.is_none() {
+                    lane.since = Some(now);
+                }
+                self.drive(&mut lane, number, &arn, now, invoke, on_failure)?;
+                if self.counts.invocations == handed {
+                    break;
+                }
+            }
+            if !lane.polled.is_empty() || !lane.retrying.is_empty() {
+                self.lanes.insert(number, lane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shards whose parents are read to their end: a child waits for both parents of a merge.
+    fn readable(&self, stream: &Stream) -> Vec<u32> {
+        let pending = |number: &u32| {
+            let unread = stream.shard(*number).is_some_and(|s| s.open || s.unread(self.reader) > 0);
+            unread || self.lanes.contains_key(number)
+        };
+        stream
+            .shards()
+            .filter(|shard| !shard.parents.iter().any(pending))
+            .map(|shard| shard.number)
+            .chain(self.lanes.keys().copied().filter(|number| stream.shard(*number).is_none()))
+            .collect()
+    }
+
+    fn drive(
+        &mut self,
+        lane: &mut Lane,
+        number: u32,
+        arn: &str,
+        now: Timestamp,
+        invoke: &mut Invoke<'_>,
+        on_failure: &mut dyn Objects,
+    ) -> std::io::Result<()> {
+        if let Some(batch) = lane.retrying.pop_front() {
+            if batch.not_before > now {
+                lane.retrying.push_front(batch);
+                return Ok(());
+            }
+            self.counts.redelivered += batch.records.len() as u64;
+            return self.attempt(batch, lane, number, arn, now, invoke, on_failure);
+        }
+        let full = lane.polled.len() >= self.settings.batch_size;
+        let waited = lane.since.is_some_and(|at| now.duration_since(at) >= self.settings.window);
+        if lane.polled.is_empty() || !(full || waited) {
+            return Ok(());
+        }
+        let records = fitting(&mut lane.polled);
+        lane.since = (!lane.polled.is_empty()).then_some(now);
+        let batch = Batch { records, attempts: 0, not_before: now };
+        self.attempt(batch, lane, number, arn, now, invoke, on_failure)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the lane is taken out of self meanwhile")]
+    fn attempt(
+        &mut self,
+        mut batch: Batch,
+        lane: &mut Lane,
+        number: u32,
+        arn: &str,
+        now: Timestamp,
+        invoke: &mut Invoke<'_>,
+        on_failure: &mut dyn Objects,
+    ) -> std::io::Result<()> {
+        let shard = format!("shardId-{number:012}");
+        let event = event(&batch.records, &shard, arn);
+        self.counts.invocations += 1;
+        let verdict = match invoke(&event) {
+            Ok(body) if self.settings.report_failures => verdict(&body, &batch.records),
+            Ok(_) => Verdict::Settled,
+            Err(_) => Verdict::Failed,
+        };
+        batch.not_before = now + self.settings.backoff;
+        match verdict {
+            Verdict::Settled => return Ok(()),
+            // Progress gives the rest its attempts back (recorded against AWS).
+            Verdict::From(first) if first > 0 => {
+                batch.records.drain(..first);
+                batch.attempts = 0;
+            }
+            Verdict::From(_) | Verdict::Failed => {
+                self.counts.failed += 1;
+                batch.attempts += 1;
+            }
+        }
+        if self.settings.retries.is_some_and(|most| batch.attempts > most) {
+            self.counts.given_up += batch.records.len() as u64;
+            return on_failure
+                .put(&failure_key(&shard, now, &batch), &failure(&batch, &shard, arn));
+        }
+        if verdict == Verdict::Failed && self.settings.bisect && batch.records.len() > 1 {
+            // Splitting does not use up attempts.
+            let second = batch.records.split_off(batch.records.len() / 2);
+            let attempts = batch.attempts.saturating_sub(1);
+            batch.attempts = attempts;
+            let second = Batch { records: second, attempts, not_before: batch.not_before };
+            lane.retrying.push_front(second);
+        }
+        lane.retrying.push_front(batch);
+        Ok(())
+    }
+}
+
+/// What fits one event, from the front.
+fn fitting(polled: &mut VecDeque<Arc<Record>>) -> Vec<Arc<Record>> {
+    const ENVELOPE: usize = 600;
+    let mut bytes = 0;
+    let mut records = Vec::new();
+    while let Some(record) = polled.front() {
+        bytes += record.data.len().div_ceil(3) * 4 + record.partition_key.len() + ENVELOPE;
+        if bytes > EVENT_LIMIT && !records.is_empty() {
+            break;
+        }
+        records.extend(polled.pop_front());
+    }
+    records
+}
+
+/// Reads a partial batch response as Lambda does.
+fn verdict(body: &[u8], batch: &[Arc<Record>]) -> Verdict {
+    let Ok(response) = serde_json::from_slice::<Value>(body) else { return Verdict::Settled };
+    let Some(Value::Array(failures)) = response.get("batchItemFailures") else {
+        return Verdict::Settled;
+    };
+    let place = |failure: &Value| {
+        let identifier = failure.get("itemIdentifier")?.as_str()?;
+        batch.iter().position(|record| record.sequence_number == identifier)
+    };
+    let places: Option<Vec<_>> = failures.iter().map(place).collect();
+    match places {
+        // One identifier that is empty, or not of this batch, fails all of it.
+        None => Verdict::Failed,
+        Some(places) => places.into_iter().min().map_or(Verdict::Settled, Verdict::From),
+    }
+}
+
+/// The event that Lambda calls the function with.
+pub fn event(records: &[Arc<Record>], shard: &str, stream_arn: &str) -> Vec<u8> {
+    let records: Vec<_> = records
+        .iter()
+        .map(|record| {
+            json!({
+                "kinesis": {
+                    "kinesisSchemaVersion": "1.0",
+                    "partitionKey": record.partition_key,
+                    "sequenceNumber": record.sequence_number,
+                    "data": base64_simd::STANDARD.encode_to_string(&record.data),
+                    "approximateArrivalTimestamp": seconds(record.arrival),
+                },
+                "eventSource": "aws:kinesis",
+                "eventVersion": "1.0",
+                "eventID": format!("{shard}:{}", record.sequence_number),
+                "eventName": "aws:kinesis:record",
+                "invokeIdentityArn": format!("arn:aws:iam::{}:role/consumer", crate::ACCOUNT),
+                "awsRegion": crate::REGION,
+                "eventSourceARN": stream_arn,
+            })
+        })
+        .collect();
+    json!({"Records": records}).to_string().into_bytes()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit a double")]
+fn seconds(at: Timestamp) -> f64 {
+    at.as_millisecond() as f64 / 1_000.0
+}
+
+fn failure_key(shard: &str, now: Timestamp, batch: &Batch) -> String {
+    let first = batch.records.first().map_or("", |record| &record.sequence_number);
+    format!("aws/lambda/mapping/{shard}/{}-{first}", now.strftime("%Y/%m/%d/%Y-%m-%dT%H.%M.%S"))
+}
+
+/// What Lambda writes to an S3 on-failure destination: the identity of the batch, and the event.
+fn failure(batch: &Batch, shard: &str, arn: &str) -> Vec<u8> {
+    let event: Value =
+        serde_json::from_slice(&event(&batch.records, shard, arn)).unwrap_or(Value::Null);
+    let number = |record: Option<&Arc<Record>>| record.map(|r| r.sequence_number.clone());
+    json!({
+        "requestContext": {
+            "condition": "RetryAttemptsExhausted",
+            "approximateInvokeCount": batch.attempts,
+        },
+        "version": "1.0",
+        "KinesisBatchInfo": {
+            "shardId": shard,
+            "startSequenceNumber": number(batch.records.first()),
+            "endSequenceNumber": number(batch.records.last()),
+            "batchSize": batch.records.len(),
+            "streamArn": arn,
+        },
+        "payload": event,
+    })
+    .to_string()
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(count: usize) -> Vec<Arc<Record>> {
+        let record = |n: usize| Record {
+            sequence_number: format!("{n}"),
+            partition_key: "k".into(),
+            data: vec![],
+            arrival: Timestamp::UNIX_EPOCH,
+        };
+        (1..=count).map(|n| Arc::new(record(n))).collect()
+    }
+
+    #[test]
+    fn responses_are_read_as_recorded_against_aws() {
+        let cases = [
+            ("\"\"", Verdict::Settled),
+            ("null", Verdict::Settled),
+            ("{}", Verdict::Settled),
+            ("[]", Verdict::Settled),
+            (r#"{"batchItemFailures":[]}"#, Verdict::Settled),
+            (r#"{"batchItemFailures":null}"#, Verdict::Settled),
+            (r#"{"failedItems":[{"itemIdentifier":"1"}]}"#, Verdict::Settled),
+            (r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#, Verdict::Failed),
+            (r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#, Verdict::Failed),
+            (r#"{"batchItemFailures":[{"foo":123}]}"#, Verdict::Failed),
+            (r#"{"batchItemFailures":[{"itemIdentifier":123}]}"#, Verdict::Failed),
+            (r#"{"batchItemFailures":[{"itemIdentifier":"9"}]}"#, Verdict::Failed),
+            (r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#, Verdict::From(1)),
+            (
+                r#"{"batchItemFailures":[{"itemIdentifier":"3"},{"itemIdentifier":"2"}]}"#,
+                Verdict::From(1),
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(verdict(body.as_bytes(), &batch(3)), expected, "{body}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Shards: hash ranges, lineage, and the records that readers have not yet taken.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use md5::{Digest, Md5};
+
+/// One record, as it is kept in a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its place in the shard: 56 digits, growing over the whole stream.
+    pub sequence_number: String,
+    /// The producer's key.
+    pub partition_key: String,
+    /// The payload.
+    pub data: Vec<u8>,
+    /// When it was accepted.
+    pub arrival: Timestamp,
+}
+
+/// An inclusive range of the 128-bit space of hashed partition keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashRange {
+    /// The first key.
+    pub start: u128,
+    /// The last key.
+    pub end: u128,
+}
+
+impl HashRange {
+    /// Whether a key belongs here.
+    pub const fn contains(&self, key: u128) -> bool {
+        self.start <= key && key <= self.end
+    }
+
+    /// The share of all keys.
+    #[expect(clippy::cast_precision_loss, reason = "a share; shards are far wider than 2^75 keys")]
+    pub fn share(&self) -> f64 {
+        ((self.end - self.start) as f64 + 1.0) / (u128::MAX as f64 + 1.0)
+    }
+}
+
+/// The hash key of a partition key: MD5, read as an unsigned number ("PartitionKey" in the API
+/// reference of PutRecord, 2026-11).
+pub fn hash_key(partition_key: &str) -> u128 {
+    u128::from_be_bytes(Md5::digest(partition_key.as_bytes()).into())
+}
+
+/// A shard, open or closed.
+#[derive(Debug, Clone)]
+pub struct Shard {
+    /// Its number; Kinesis writes it as `shardId-` and twelve digits.
+    pub number: u32,
+    /// Its keys.
+    pub range: HashRange,
+    /// The shards it was made from: one after a split, two after a merge.
+    pub parents: Vec<u32>,
+    /// Whether it still takes records.
+    pub open: bool,
+    /// What each reader has not yet taken.
+    unread: Vec<VecDeque<Arc<Record>>>,
+    /// How much of a rejected record is owed: records stand for a volume, and are rejected in the
+    /// proportion in which the volume is.
+    pub(crate) owed: f64,
+}
+
+impl Shard {
+    pub(crate) fn new(number: u32, range: HashRange, parents: Vec<u32>, readers: usize) -> Self {
+        Self {
+            number,
+            range,
+            parents,
+            open: true,
+            unread: vec![VecDeque::new(); readers],
+            owed: 0.0,
+        }
+    }
+
+    /// Its identifier.
+    pub fn id(&self) -> String {
+        format!("shardId-{:012}", self.number)
+    }
+
+    pub(crate) fn push(&mut self, record: &Arc<Record>) {
+        for queue in &mut self.unread {
+            queue.push_back(record.clone());
+        }
+    }
+
+    /// Takes up to `most` records for a reader, oldest first.
+    pub(crate) fn take(&mut self, reader: usize, most: usize) -> Vec<Arc<Record>> {
+        let queue = &mut self.unread[reader];
+        let count = most.min(queue.len());
+        queue.drain(..count).collect()
+    }
+
+    /// What a reader has not yet taken.
+    pub fn unread(&self, reader: usize) -> usize {
+        self.unread[reader].len()
+    }
+
+    /// When the oldest record that a reader has not yet taken was accepted.
+    pub fn oldest_unread(&self, reader: usize) -> Option<Timestamp> {
+        self.unread[reader].front().map(|record| record.arrival)
+    }
+}
