@@ -1,1 +1,21 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod consumer;
+pub mod decode;
+pub mod envelope;
+pub mod event;
+pub mod handler;
+pub mod outcome;
+pub mod report;
+pub mod settle;
+pub mod store;
+
+pub use consumer::{Call, Consumer, ProcessError, Processed};
+pub use decode::{DecodeError, Decoder, Json, Raw, Text};
+pub use envelope::Envelope;
+pub use event::{Event, EventError, Record};
+pub use handler::RecordHandler;
+pub use outcome::{BoxError, Outcome, PoisonReason, Stage};
+pub use report::{PoisonRecord, Report};
+pub use settle::Response;
+pub use store::{Folder, LogOnly, LogPayload, Quarantine, QuarantineError};

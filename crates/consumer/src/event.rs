@@ -1,0 +1,271 @@
+//! The event that Lambda hands over, taken apart record by record.
+//!
+//! Nothing but the list is read at once. Each record is then parsed alone, borrowed from the event,
+//! and every field of it may be missing, of the wrong kind or absurd: what cannot be read is absent,
+//! and never an error of the record beside it.
+
+mod arrival;
+mod fields;
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use fields::{Fields, Kinesis, List, Top, text};
+
+/// Why an event is not a batch of Kinesis records.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// The body is not a JSON document.
+    #[error("the event is not JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// The body is JSON of another kind.
+    #[error("the event is not a JSON object")]
+    NotAnObject,
+    /// The object has no list of records.
+    #[error("the event has no `Records`")]
+    NoRecords,
+    /// `Records` is something else than a list.
+    #[error("`Records` of the event is {found}, not a list")]
+    RecordsNotAList {
+        /// The JSON kind that was found.
+        found: &'static str,
+    },
+    /// There are records, but not one of them is a Kinesis record.
+    #[error("the records of the event come from {source_name}, not from a Kinesis stream")]
+    NotKinesis {
+        /// The event source that the first record names.
+        source_name: String,
+    },
+}
+
+/// A batch of records, split but not yet parsed.
+#[derive(Debug)]
+pub struct Event<'a> {
+    records: Vec<&'a RawValue>,
+}
+
+impl<'a> Event<'a> {
+    /// Splits an event into its records.
+    ///
+    /// # Errors
+    /// When the whole is not a Kinesis event. The invocation has to fail then: nothing is lost,
+    /// since Lambda delivers the batch again.
+    pub fn parse(body: &'a [u8]) -> Result<Self, EventError> {
+        // A derived type would also read its fields from a list.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(EventError::NotAnObject);
+        }
+        let Top { records } = serde_json::from_slice(body).map_err(|error| {
+            // The text of a data error quotes the document, that of a syntax error does not.
+            if error.is_data() { EventError::NotAnObject } else { EventError::NotJson(error) }
+        })?;
+        let records = match records {
+            None => return Err(EventError::NoRecords),
+            Some(List::Other(found)) => return Err(EventError::RecordsNotAList { found }),
+            Some(List::Records(records)) => records,
+        };
+        // One record may be damaged beyond recognition; a queue's or a table's whole batch would be
+        // quarantined record by record if it were taken for one.
+        match records.first() {
+            Some(first) if !records.iter().any(|record| Fields::of(record).is_kinesis()) => {
+                let source_name = match text(Fields::of(first).event_source) {
+                    Some(name) => format!("`{}`", crate::envelope::bounded(&name, 64)),
+                    None => "an unnamed source".to_owned(),
+                };
+                Err(EventError::NotKinesis { source_name })
+            }
+            _ => Ok(Self { records }),
+        }
+    }
+
+    /// How many records the batch has. An empty batch is a proper event: the last invocation of a
+    /// tumbling window may be one.
+    pub const fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether the batch has no record.
+    pub const fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The record at a place of the batch, counted from 0.
+    pub fn record(&self, index: usize) -> Option<Record<'a>> {
+        self.records.get(index).map(|raw| Record::parse(raw))
+    }
+
+    /// Each record in batch order, parsed alone.
+    pub fn records(&self) -> impl Iterator<Item = Record<'a>> {
+        self.records.iter().map(|raw| Record::parse(raw))
+    }
+}
+
+/// What the event says about one record. Every part is absent when it cannot be read.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    raw: &'a str,
+    sequence_number: Option<Cow<'a, str>>,
+    shard_id: Option<Cow<'a, str>>,
+    source_arn: Option<Cow<'a, str>>,
+    partition_key: Option<Cow<'a, str>>,
+    arrived_at: Option<Timestamp>,
+    encoded: Option<Cow<'a, str>>,
+}
+
+impl<'a> Record<'a> {
+    fn parse(raw: &'a RawValue) -> Self {
+        let fields = Fields::of(raw);
+        let kinesis = fields.kinesis.map(Kinesis::of).unwrap_or_default();
+        Self {
+            raw: raw.get(),
+            // An empty identifier in a response fails the whole batch, so it identifies nothing.
+            sequence_number: text(kinesis.sequence_number).filter(|number| !number.is_empty()),
+            shard_id: text(fields.event_id).and_then(shard_of),
+            source_arn: text(fields.source_arn),
+            partition_key: text(kinesis.partition_key),
+            arrived_at: kinesis.arrival.and_then(|raw| arrival::decimal_seconds(raw.get())),
+            encoded: text(kinesis.data),
+        }
+    }
+
+    /// The sequence number: what Lambda knows the record by, unique within its shard.
+    pub fn sequence_number(&self) -> Option<&str> {
+        self.sequence_number.as_deref()
+    }
+
+    /// The shard that the record was read from, such as `shardId-000000000006`.
+    pub fn shard_id(&self) -> Option<&str> {
+        self.shard_id.as_deref()
+    }
+
+    /// The ARN of the stream, also where the record came through an enhanced fan-out consumer, whose
+    /// own ARN continues that of the stream.
+    pub fn stream_arn(&self) -> Option<&str> {
+        self.source_arn.as_deref().map(|arn| arn.split("/consumer/").next().unwrap_or(arn))
+    }
+
+    /// The key that the producer chose.
+    pub fn partition_key(&self) -> Option<&str> {
+        self.partition_key.as_deref()
+    }
+
+    /// When the stream took the record, as far as the service says ("approximately").
+    pub const fn arrived_at(&self) -> Option<Timestamp> {
+        self.arrived_at
+    }
+
+    /// The payload as the event carries it, in base64.
+    pub(crate) fn encoded(&self) -> Option<&str> {
+        self.encoded.as_deref()
+    }
+
+    /// The whole record as the event carries it.
+    pub(crate) const fn raw(&self) -> &'a str {
+        self.raw
+    }
+}
+
+/// `shardId-000000000006:4959…` names the shard before the colon.
+fn shard_of(event_id: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let colon = event_id.find(':').filter(|at| *at > 0)?;
+    Some(match event_id {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..colon]),
+        Cow::Owned(text) => Cow::Owned(text[..colon].to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(record: &str) -> Record<'static> {
+        let event: &'static str =
+            format!(r#"{{"Records":[{record},{{"eventSource":"aws:kinesis","kinesis":{{}}}}]}}"#)
+                .leak();
+        Event::parse(event.as_bytes()).unwrap().records().next().unwrap()
+    }
+
+    #[test]
+    fn a_whole_record_is_read() {
+        let record = one(
+            r#"{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":"k\u0065y","sequenceNumber":"4959",
+            "data":"aGk=","approximateArrivalTimestamp":1480641523.47,"encryptionType":"NOVEL"},
+            "eventSource":"aws:kinesis","eventID":"shardId-000000000006:4959","invokeIdentityArn":null,
+            "eventSourceARN":"arn:aws:kinesis:eu-central-1:123456789012:stream/orders/consumer/c:1540591608"}"#,
+        );
+        assert_eq!(record.sequence_number(), Some("4959"));
+        assert_eq!(record.partition_key(), Some("key"));
+        assert_eq!(record.shard_id(), Some("shardId-000000000006"));
+        assert_eq!(record.encoded(), Some("aGk="));
+        assert_eq!(
+            record.stream_arn(),
+            Some("arn:aws:kinesis:eu-central-1:123456789012:stream/orders")
+        );
+        assert_eq!(record.arrived_at().unwrap().to_string(), "2016-12-02T01:18:43.47Z");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_absent() {
+        let cases = [
+            "42",
+            "null",
+            r#""text""#,
+            "[]",
+            "{}",
+            r#"{"kinesis":null}"#,
+            r#"{"kinesis":[],"eventID":"shard","eventSourceARN":1e999}"#,
+            r#"{"kinesis":{"sequenceNumber":"","data":null,"partitionKey":"\ud800"}}"#,
+            r#"{"kinesis":{"sequenceNumber":4959,"data":{},"partitionKey":true},"eventID":":4959"}"#,
+        ];
+        for case in cases {
+            let record = one(case);
+            assert_eq!(record.sequence_number(), None, "{case}");
+            assert_eq!(record.encoded(), None, "{case}");
+            assert_eq!(record.partition_key(), None, "{case}");
+            assert_eq!(record.shard_id(), None, "{case}");
+            assert_eq!(record.stream_arn(), None, "{case}");
+            assert_eq!(record.arrived_at(), None, "{case}");
+            assert_eq!(record.raw(), case);
+        }
+    }
+
+    #[test]
+    fn of_a_field_given_twice_the_last_counts() {
+        let record = one(r#"{"kinesis":{"data":7,"sequenceNumber":"1","sequenceNumber":"2"}}"#);
+        assert_eq!(record.sequence_number(), Some("2"));
+    }
+
+    #[test]
+    fn an_event_that_is_none_is_refused_with_its_part() {
+        let cases = [
+            ("", "the event is not JSON"),
+            ("{", "the event is not JSON"),
+            (r#""hello""#, "the event is not a JSON object"),
+            ("[[]]", "the event is not a JSON object"),
+            ("{}", "the event has no `Records`"),
+            (r#"{"Records":null}"#, "the event has no `Records`"),
+            (r#"{"Records":{"a":1}}"#, "`Records` of the event is an object, not a list"),
+            (r#"{"Records":"no"}"#, "`Records` of the event is a string, not a list"),
+            (r#"{"Records":-1}"#, "`Records` of the event is a number, not a list"),
+            (
+                r#"{"Records":[{"eventSource":"aws:sqs","body":"hello"}]}"#,
+                "the records of the event come from `aws:sqs`, not from a Kinesis stream",
+            ),
+            (
+                r#"{"Records":[{"EventSource":"aws:sns"}]}"#,
+                "the records of the event come from an unnamed source, not from a Kinesis stream",
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(Event::parse(body.as_bytes()).unwrap_err().to_string(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_is_an_event() {
+        assert!(Event::parse(br#"{"Records":[]}"#).unwrap().is_empty());
+    }
+}

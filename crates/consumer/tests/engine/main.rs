@@ -1,0 +1,10 @@
+//! The engine as a whole: events in, responses, envelopes and reports out.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod batch;
+mod fixtures;
+mod neighbours;
+mod properties;
+mod redelivery;
+mod stores;
