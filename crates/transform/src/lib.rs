@@ -1,1 +1,39 @@
-//! Placeholder.
+//! Firehose records through a pipeline: a file says what is read, what is kept, what is added and
+//! what is written.
+//!
+//! The engine is pure. It reads no clock, no environment and no file; tables come in as bytes that
+//! the host has opened or mapped. It borrows from the request, and writes the response into a
+//! buffer of the caller.
+//!
+//! ```
+//! use tidegate_transform::{Engine, Pipeline, Tables, pipelines};
+//!
+//! let yaml = pipelines::builtin("access-log").unwrap();
+//! let mut engine = Engine::new(Pipeline::compile(yaml, Tables::default()).unwrap());
+//! let mut response = Vec::new();
+//! let request = br#"{"records": [{"recordId": "1", "data": "bm90IGEgbG9nIGxpbmU="}]}"#;
+//! let report = engine.transform(request, &mut response).unwrap();
+//! assert_eq!((report.handed, report.processing_failed), (1, 1));
+//! assert_eq!(response, br#"{"records":[{"recordId":"1","result":"ProcessingFailed"}]}"#);
+//! ```
+//!
+//! Every record of a request ends in exactly one counted [`Outcome`]; the [`Report`] says how many
+//! in which, and why.
+
+pub mod contract;
+mod engine;
+mod event;
+pub mod formats;
+mod json;
+mod outcome;
+mod pipeline;
+pub mod pipelines;
+mod response;
+mod steps;
+
+pub use engine::Engine;
+pub use event::EventError;
+pub use outcome::{Outcome, Reason, Reasons, Report};
+pub use pipeline::{Mistake, Pipeline, PipelineError, Tables};
+pub use response::RESPONSE_LIMIT_BYTES;
+pub use steps::geoip;

@@ -1,0 +1,126 @@
+//! A request through a pipeline.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::event::{self, EventError, Handed};
+use crate::outcome::{Outcome, Reason, Report};
+use crate::pipeline::{Converted, Pipeline};
+use crate::response::{RESPONSE_LIMIT_BYTES, Response};
+
+/// A pipeline with the buffers that it works in. It is made once and kept: what an invocation
+/// warms up, the next finds warm.
+#[derive(Debug)]
+pub struct Engine {
+    pipeline: Pipeline,
+    scratch: Scratch,
+}
+
+/// Buffers of one record, kept from record to record.
+#[derive(Debug, Default)]
+struct Scratch {
+    data: Vec<u8>,
+    line: Vec<u8>,
+}
+
+impl Engine {
+    /// An engine that runs a pipeline.
+    pub fn new(pipeline: Pipeline) -> Self {
+        Self { pipeline, scratch: Scratch::default() }
+    }
+
+    /// Transforms one request of Firehose. `out` is cleared, and holds the response afterwards;
+    /// on an error it is empty.
+    ///
+    /// # Errors
+    /// When the event is not a request of Firehose. Nothing about a record is an error.
+    pub fn transform(&mut self, event: &[u8], out: &mut Vec<u8>) -> Result<Report, EventError> {
+        self.run(event, out, RESPONSE_LIMIT_BYTES, Pipeline::convert)
+    }
+
+    /// Converts one record on its own: its line is appended to `out`. This is what
+    /// [`transform`](Self::transform) does with the decoded data of each record.
+    pub fn convert(&mut self, data: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let before = out.len();
+        let converted = guarded(|| self.pipeline.convert(data, out));
+        if converted.outcome == Outcome::ProcessingFailed(Reason::Panic) {
+            out.truncate(before);
+            self.pipeline.reset();
+        }
+        converted.outcome
+    }
+
+    fn run(
+        &mut self,
+        event: &[u8],
+        out: &mut Vec<u8>,
+        limit: usize,
+        mut convert: impl FnMut(&mut Pipeline, &[u8], &mut Vec<u8>) -> Converted,
+    ) -> Result<Report, EventError> {
+        out.clear();
+        let handed = event::parse(event)?;
+        let ids = handed.iter().filter_map(|record| record.id.ok());
+        let mut response = Response::begin(out, limit, ids);
+        let mut report = Report::default();
+        for record in &handed {
+            let Scratch { data, line } = &mut self.scratch;
+            line.clear();
+            let converted = match decode(record, data) {
+                Ok(()) => guarded(|| convert(&mut self.pipeline, data, line)),
+                Err(reason) => Converted::failed(reason),
+            };
+            let outcome = answer(record, converted.outcome, line, &mut response, &mut report);
+            report.count(outcome);
+            report.geoip_errors += u64::from(outcome == Outcome::Ok && converted.geoip_error);
+            if outcome == Outcome::ProcessingFailed(Reason::Panic) {
+                // What the panic left half done is not worth knowing.
+                self.scratch = Scratch::default();
+                self.pipeline.reset();
+            }
+        }
+        response.end();
+        report.response_bytes = out.len() as u64;
+        Ok(report)
+    }
+}
+
+/// The record's bytes, in `data`.
+fn decode(record: &Handed<'_>, data: &mut Vec<u8>) -> Result<(), Reason> {
+    // A record that cannot be answered is not worth converting.
+    record.id?;
+    let base64 = record.data.as_deref().map_err(|reason| *reason)?;
+    data.clear();
+    base64_simd::STANDARD.decode_append(base64, data).map_err(|_| Reason::BadBase64)
+}
+
+/// A panic fails the record that it happened on, and no other.
+fn guarded(convert: impl FnOnce() -> Converted) -> Converted {
+    catch_unwind(AssertUnwindSafe(convert)).unwrap_or_else(|_| Converted::failed(Reason::Panic))
+}
+
+/// Answers a record with its outcome, or, where the response has no room for that, with a failure.
+/// What is returned is what Firehose will make of the record.
+fn answer(
+    record: &Handed<'_>,
+    outcome: Outcome,
+    line: &[u8],
+    response: &mut Response<'_>,
+    report: &mut Report,
+) -> Outcome {
+    let Ok(id) = record.id else {
+        report.unanswered += 1;
+        return outcome;
+    };
+    response.next(id);
+    let full = Outcome::ProcessingFailed(Reason::ResponseFull);
+    let (answered, outcome) = match outcome {
+        Outcome::Ok if response.ok(id, line) => (true, Outcome::Ok),
+        Outcome::Dropped(_) if response.dropped(id) => (true, outcome),
+        Outcome::Ok | Outcome::Dropped(_) => (response.failed(id), full),
+        Outcome::ProcessingFailed(_) => (response.failed(id), outcome),
+    };
+    report.unanswered += u64::from(!answered);
+    outcome
+}
+
+#[cfg(test)]
+mod tests;

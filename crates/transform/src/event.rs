@@ -1,0 +1,217 @@
+//! Firehose's request, read leniently and record by record, so that one odd record spoils nothing
+//! but itself.
+//!
+//! Only `records`, `recordId` and `data` are read. The rest (`invocationId`, `region`,
+//! `approximateArrivalTimestamp`, `kinesisRecordMetadata`) may have any form or be absent: numbers
+//! and strings both occur in what AWS itself publishes.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::outcome::Reason;
+
+/// Why a request is not one of Firehose's: the only mistake that fails an invocation.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// Not JSON.
+    #[error("the event is not JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// JSON, but no object.
+    #[error("the event is not an object: expected Firehose's {{\"records\": [...]}}")]
+    NotAnObject,
+    /// An object without `records`.
+    #[error(
+        "the event has no records: expected Firehose's {{\"records\": [...]}}; is the function \
+         called by something else?"
+    )]
+    NoRecords,
+    /// `records` is something else than a list.
+    #[error("the event's records are not a list")]
+    RecordsNotAList,
+}
+
+/// One record of a request.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Handed<'a> {
+    /// The `recordId` as the request writes it, quotes and escapes included; or why the record
+    /// cannot be answered.
+    pub(crate) id: Result<&'a str, Reason>,
+    /// The base64 text, or why there is none.
+    pub(crate) data: Result<Cow<'a, str>, Reason>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    records: Vec<&'a RawValue>,
+}
+
+/// The members of a record that matter, undecoded. Of a member that is there twice the last one
+/// counts, as most readers of JSON have it; a derived reader would refuse the whole record.
+#[derive(Default)]
+struct Record<'a> {
+    record_id: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Member {
+    RecordId,
+    Data,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Record<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RecordVisitor)
+    }
+}
+
+struct RecordVisitor;
+
+impl<'de> Visitor<'de> for RecordVisitor {
+    type Value = Record<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
+        let mut record = Record::default();
+        while let Some(member) = members.next_key()? {
+            match member {
+                Member::RecordId => record.record_id = Some(members.next_value()?),
+                Member::Data => record.data = Some(members.next_value()?),
+                Member::Other => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(record)
+    }
+}
+
+/// Reads a request.
+pub(crate) fn parse(event: &[u8]) -> Result<Vec<Handed<'_>>, EventError> {
+    let envelope: Envelope<'_> = serde_json::from_slice(event).map_err(|e| diagnose(event, e))?;
+    let mut seen = HashSet::with_capacity(envelope.records.len());
+    let handed =
+        envelope.records.into_iter().map(|record| {
+            // A record that is no object has neither member.
+            let Record { record_id, data } = serde_json::from_str(record.get()).unwrap_or_default();
+            let id = record_id.and_then(|id| Some((id.get(), text(id)?))).ok_or(Reason::NoRecordId);
+            let id = id.and_then(|(written, id)| {
+                if seen.insert(id) { Ok(written) } else { Err(Reason::DuplicateRecordId) }
+            });
+            Handed { id, data: data.and_then(text).ok_or(Reason::NoData) }
+        });
+    Ok(handed.collect())
+}
+
+/// A JSON string; borrowed unless it holds escapes, as `\/` is in the base64 of some writers.
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inside = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inside));
+    }
+    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+}
+
+/// What was wrong with an event that could not be read in one go.
+fn diagnose(event: &[u8], error: serde_json::Error) -> EventError {
+    match serde_json::from_slice(event) {
+        Err(_) => EventError::NotJson(error),
+        Ok(serde_json::Value::Object(members)) => match members.get("records") {
+            None | Some(serde_json::Value::Null) => EventError::NoRecords,
+            Some(serde_json::Value::Array(_)) => EventError::NotJson(error),
+            Some(_) => EventError::RecordsNotAList,
+        },
+        Ok(_) => EventError::NotAnObject,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ids and the data of a list of records.
+    fn read(records: &str) -> Vec<(Result<String, Reason>, Result<String, Reason>)> {
+        let event = format!(r#"{{"region": "eu-west-1", "records": [{records}]}}"#);
+        parse(event.as_bytes())
+            .unwrap()
+            .into_iter()
+            .map(|handed| (handed.id.map(str::to_owned), handed.data.map(Cow::into_owned)))
+            .collect()
+    }
+
+    #[test]
+    fn each_record_is_read_on_its_own() {
+        use Reason::{DuplicateRecordId, NoData, NoRecordId};
+        type Read = Result<&'static str, Reason>;
+        let cases: &[(&str, Read, Read)] = &[
+            (r#"{"recordId": "a", "data": "QQ=="}"#, Ok(r#""a""#), Ok("QQ==")),
+            (r#"{"data": "QQ==", "recordId": "a"}"#, Ok(r#""a""#), Ok("QQ==")),
+            (r#"{"recordId": "", "data": ""}"#, Ok(r#""""#), Ok("")),
+            (r#"{"recordId": "a\"\u00e9", "data": "Q\/=="}"#, Ok(r#""a\"\u00e9""#), Ok("Q/==")),
+            (
+                r#"{"recordId": "a", "approximateArrivalTimestamp": "2026-01-01T00:00:00Z",
+                    "kinesisRecordMetadata": {"subsequenceNumber": ""}, "x": [null], "data": "Q"}"#,
+                Ok(r#""a""#),
+                Ok("Q"),
+            ),
+            (r#"{"recordId": "a"}"#, Ok(r#""a""#), Err(NoData)),
+            (r#"{"recordId": "a", "data": null}"#, Ok(r#""a""#), Err(NoData)),
+            (r#"{"recordId": "a", "data": {"a": 1}}"#, Ok(r#""a""#), Err(NoData)),
+            (r#"{"recordId": "a", "data": "\ud800"}"#, Ok(r#""a""#), Err(NoData)),
+            (r#"{"recordId": 7, "data": "Q"}"#, Err(NoRecordId), Ok("Q")),
+            (r#"{"recordId": "\ud800", "data": "Q"}"#, Err(NoRecordId), Ok("Q")),
+            (r#"{"data": "Q"}"#, Err(NoRecordId), Ok("Q")),
+            ("null", Err(NoRecordId), Err(NoData)),
+            ("[]", Err(NoRecordId), Err(NoData)),
+            (
+                r#"{"recordId": "a", "data": "Q", "recordId": "b", "data": 7}"#,
+                Ok(r#""b""#),
+                Err(NoData),
+            ),
+            (r#"{"recor\u0064Id": "a"}"#, Ok(r#""a""#), Err(NoData)),
+        ];
+        for (record, id, data) in cases {
+            let expected = (id.map(str::to_owned), data.map(str::to_owned));
+            assert_eq!(read(record), [expected], "{record}");
+        }
+        let ids: Vec<_> = read(r#"{"recordId": "a"}, {"recordId": "b"}, {"recordId": "\u0061"}"#)
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        let expected = [Ok(r#""a""#.to_owned()), Ok(r#""b""#.to_owned()), Err(DuplicateRecordId)];
+        assert_eq!(ids, expected);
+    }
+
+    #[test]
+    fn what_is_no_request_is_named() {
+        let cases = [
+            ("", "the event is not JSON"),
+            ("{\"records\": [", "the event is not JSON"),
+            ("{\"records\": []} x", "the event is not JSON"),
+            ("{\"records\": [], \"records\": []}", "the event is not JSON"),
+            ("[]", "the event is not an object: expected Firehose's {\"records\": [...]}"),
+            (
+                "{\"Records\": []}",
+                "the event has no records: expected Firehose's {\"records\": [...]}; is the \
+                 function called by something else?",
+            ),
+            ("{\"records\": {}}", "the event's records are not a list"),
+        ];
+        for (event, expected) in cases {
+            assert_eq!(parse(event.as_bytes()).unwrap_err().to_string(), expected, "{event}");
+        }
+        assert_eq!(parse(br#"{"records": []}"#).unwrap(), []);
+    }
+}

@@ -1,0 +1,198 @@
+//! The timestamp of the common log format, `10/Oct/2000:13:55:36 -0700`, as a moment in UTC.
+
+use std::fmt;
+
+/// A moment, to the second, between the years 0000 and 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogTime {
+    epoch_secs: i64,
+}
+
+/// The length of the timestamp between its brackets.
+pub(crate) const LOG_TIME_LEN: usize = 26;
+
+const DAY_SECS: i64 = 86_400;
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z: the years that four digits hold.
+const RANGE: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+
+impl LogTime {
+    pub(crate) const EPOCH: Self = Self { epoch_secs: 0 };
+
+    /// Reads exactly `dd/Mon/yyyy:HH:MM:SS ±hhmm`. A leap second is the next minute's first.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let text: &[u8; LOG_TIME_LEN] = text.try_into().ok()?;
+        let punctuation = [(2, b'/'), (6, b'/'), (11, b':'), (14, b':'), (17, b':'), (20, b' ')];
+        if punctuation.iter().any(|(at, byte)| text[*at] != *byte) {
+            return None;
+        }
+        let month = month(&text[3..6])?;
+        let year = number(&text[7..11], 9_999)?;
+        let day = number(&text[..2], days_in_month(year, month))?;
+        let hour = number(&text[12..14], 23)?;
+        let minute = number(&text[15..17], 59)?;
+        let second = number(&text[18..20], 60)?;
+        let offset = number(&text[22..24], 23)? * 3_600 + number(&text[24..26], 59)? * 60;
+        let offset = match text[21] {
+            b'+' => offset,
+            b'-' => -offset,
+            _ => return None,
+        };
+        if day == 0 {
+            return None;
+        }
+        let epoch_secs =
+            days_from_civil(year, month, day) * DAY_SECS + hour * 3_600 + minute * 60 + second
+                - offset;
+        RANGE.contains(&epoch_secs).then_some(Self { epoch_secs })
+    }
+
+    /// Seconds since the epoch.
+    pub const fn epoch_secs(self) -> i64 {
+        self.epoch_secs
+    }
+
+    /// The moment as `yyyy-MM-ddTHH:mm:ssZ`, the form that a lake's JSON reader takes as a
+    /// timestamp.
+    pub(crate) fn utc(self) -> [u8; 20] {
+        let (days, secs) =
+            (self.epoch_secs.div_euclid(DAY_SECS), self.epoch_secs.rem_euclid(DAY_SECS));
+        let (year, month, day) = civil_from_days(days);
+        let mut text = *b"0000-00-00T00:00:00Z";
+        let parts = [
+            (0, 4, year),
+            (5, 2, month),
+            (8, 2, day),
+            (11, 2, secs / 3_600),
+            (14, 2, secs / 60 % 60),
+            (17, 2, secs % 60),
+        ];
+        for (at, width, mut value) in parts {
+            for digit in text[at..at + width].iter_mut().rev() {
+                *digit = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Display for LogTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.utc().iter().try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
+    }
+}
+
+/// A number of digits only, not above `most`.
+fn number(digits: &[u8], most: i64) -> Option<i64> {
+    let mut value = 0;
+    for digit in digits {
+        value = value * 10 + i64::from(digit.checked_sub(b'0').filter(|digit| *digit <= 9)?);
+    }
+    (value <= most).then_some(value)
+}
+
+fn month(name: &[u8]) -> Option<i64> {
+    const NAMES: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let at = NAMES.chunks_exact(3).position(|known| known == name)?;
+    Some(at as i64 + 1)
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+// Both conversions count in eras of 400 years that begin on 1 March, so that the leap day comes
+// last (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+
+const ERA_DAYS: i64 = 146_097;
+const EPOCH_DAYS: i64 = 719_468;
+
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * ERA_DAYS + day_of_era - EPOCH_DAYS
+}
+
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + EPOCH_DAYS;
+    let era = days.div_euclid(ERA_DAYS);
+    let day_of_era = days.rem_euclid(ERA_DAYS);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_common_log_format_and_nothing_else() {
+        let cases: &[(&str, Option<&str>)] = &[
+            ("10/Oct/2000:13:55:36 -0700", Some("2000-10-10T20:55:36Z")),
+            ("17/May/2015:10:05:03 +0000", Some("2015-05-17T10:05:03Z")),
+            ("01/Jan/2024:00:30:00 +0530", Some("2023-12-31T19:00:00Z")),
+            ("29/Feb/2024:23:59:59 +0000", Some("2024-02-29T23:59:59Z")),
+            ("31/Dec/2016:23:59:60 +0000", Some("2017-01-01T00:00:00Z")),
+            ("01/Jan/0000:00:00:00 +0000", Some("0000-01-01T00:00:00Z")),
+            ("31/Dec/9999:23:59:59 -0001", None),
+            ("01/Jan/0000:00:00:00 +0001", None),
+            ("29/Feb/2023:00:00:00 +0000", None),
+            ("29/Feb/1900:00:00:00 +0000", None),
+            ("00/Jan/2024:00:00:00 +0000", None),
+            ("32/Jan/2024:00:00:00 +0000", None),
+            ("10/oct/2000:13:55:36 -0700", None),
+            ("10/Oct/2000:24:55:36 -0700", None),
+            ("10/Oct/2000:13:60:36 -0700", None),
+            ("10/Oct/2000:13:55:61 -0700", None),
+            ("10/Oct/2000:13:55:36 -2400", None),
+            ("10/Oct/2000:13:55:36 -0060", None),
+            ("10/Oct/2000:13:55:36 00700", None),
+            ("10/Oct/2000 13:55:36 -0700", None),
+            ("1 /Oct/2000:13:55:36 -0700", None),
+            ("1/Oct/2000:13:55:36 -0700", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            let read = LogTime::parse(text.as_bytes()).map(|time| time.to_string());
+            assert_eq!(read.as_deref(), *expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_another_calendar(
+            epoch_secs in -62_100_000_000_i64..253_400_000_000,
+            offset_mins in -1_439_i32..=1_439,
+        ) {
+            let zone = jiff::tz::Offset::from_seconds(offset_mins * 60).unwrap();
+            let moment = jiff::Timestamp::from_second(epoch_secs).unwrap();
+            let local = zone.to_datetime(moment);
+            let sign = if offset_mins < 0 { '-' } else { '+' };
+            let text = format!(
+                "{} {sign}{:02}{:02}",
+                local.strftime("%d/%b/%Y:%H:%M:%S"),
+                offset_mins.abs() / 60,
+                offset_mins.abs() % 60,
+            );
+            let read = LogTime::parse(text.as_bytes()).unwrap();
+            prop_assert_eq!(read.epoch_secs(), epoch_secs);
+            prop_assert_eq!(read.to_string(), moment.to_string());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Firehose's response, written into one buffer whose length is known at every step.
+//!
+//! Every record that has not been answered yet keeps room for its shortest answer, so that the
+//! limit holds whatever the records before it turned into.
+
+/// The most that Lambda returns to a synchronous caller: 6 MB, enforced as this many bytes
+/// (Lambda API Reference, "Invoke", 2026-11).
+pub const RESPONSE_LIMIT_BYTES: usize = 6_291_556;
+
+const BEGIN: &[u8] = b"{\"records\":[";
+const END: &[u8] = b"]}";
+const ID: &[u8] = b"{\"recordId\":";
+const OK: &[u8] = b",\"result\":\"Ok\",\"data\":\"";
+const OK_END: &[u8] = b"\"}";
+const DROPPED: &[u8] = b",\"result\":\"Dropped\"}";
+const FAILED: &[u8] = b",\"result\":\"ProcessingFailed\"}";
+
+/// A response in the making. Ids are written as the request wrote them, quotes included.
+pub(crate) struct Response<'o> {
+    out: &'o mut Vec<u8>,
+    limit: usize,
+    /// What the shortest answers of the records to come take, each with the comma before it.
+    reserved: usize,
+}
+
+impl<'o> Response<'o> {
+    /// Begins the response to the records with these ids.
+    pub(crate) fn begin<'a>(
+        out: &'o mut Vec<u8>,
+        limit: usize,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        out.clear();
+        out.extend_from_slice(BEGIN);
+        Self { out, limit, reserved: ids.map(shortest).sum() }
+    }
+
+    /// Turns to the next record: the room kept for it is free to be used.
+    pub(crate) fn next(&mut self, id: &str) {
+        self.reserved -= shortest(id);
+    }
+
+    /// Answers `Ok` with the data; `false`, and nothing is written, when that does not fit.
+    #[must_use]
+    pub(crate) fn ok(&mut self, id: &str, data: &[u8]) -> bool {
+        let base64 = base64_simd::STANDARD.encoded_length(data.len());
+        let len = ID.len() + id.len() + OK.len() + base64 + OK_END.len();
+        if !self.fits(len + self.reserved) {
+            return false;
+        }
+        self.item(&[ID, id.as_bytes(), OK]);
+        base64_simd::STANDARD.encode_append(data, self.out);
+        self.out.extend_from_slice(OK_END);
+        true
+    }
+
+    /// Answers `Dropped`; `false` when not even that fits.
+    #[must_use]
+    pub(crate) fn dropped(&mut self, id: &str) -> bool {
+        self.short(id, DROPPED)
+    }
+
+    /// Answers `ProcessingFailed`; `false` when not even that fits. That takes a request whose
+    /// records are shorter than their shortest answers, which Firehose's never are.
+    #[must_use]
+    pub(crate) fn failed(&mut self, id: &str) -> bool {
+        self.short(id, FAILED)
+    }
+
+    /// Ends the response.
+    pub(crate) fn end(self) {
+        self.out.extend_from_slice(END);
+    }
+
+    fn short(&mut self, id: &str, result: &[u8]) -> bool {
+        let fits = self.fits(ID.len() + id.len() + result.len());
+        if fits {
+            self.item(&[ID, id.as_bytes(), result]);
+        }
+        fits
+    }
+
+    fn fits(&self, len: usize) -> bool {
+        self.out.len() + self.comma() + len + END.len() <= self.limit
+    }
+
+    fn comma(&self) -> usize {
+        usize::from(self.out.len() > BEGIN.len())
+    }
+
+    fn item(&mut self, parts: &[&[u8]]) {
+        if self.comma() == 1 {
+            self.out.push(b',');
+        }
+        parts.iter().for_each(|part| self.out.extend_from_slice(part));
+    }
+}
+
+/// The shortest answer that says that a record failed, with the comma before it.
+fn shortest(id: &str) -> usize {
+    1 + ID.len() + id.len() + FAILED.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers each id with `Ok` and the data when it fits, and with `ProcessingFailed` otherwise.
+    fn answer(limit: usize, answers: &[(&str, &[u8])]) -> (String, usize) {
+        let mut out = b"left over".to_vec();
+        let ids = answers.iter().map(|(id, _)| *id);
+        let mut response = Response::begin(&mut out, limit, ids);
+        let mut unanswered = 0;
+        for (id, data) in answers {
+            response.next(id);
+            if !response.ok(id, data) && !response.failed(id) {
+                unanswered += 1;
+            }
+        }
+        response.end();
+        (String::from_utf8(out).unwrap(), unanswered)
+    }
+
+    #[test]
+    fn the_limit_is_met_to_the_byte() {
+        let answers: &[(&str, &[u8])] = &[("\"a\"", b"12345"), ("\"b\\n\"", b"1")];
+        let both = r#"{"records":[{"recordId":"a","result":"Ok","data":"MTIzNDU="},{"recordId":"b\n","result":"Ok","data":"MQ=="}]}"#;
+        let first = r#"{"records":[{"recordId":"a","result":"Ok","data":"MTIzNDU="},{"recordId":"b\n","result":"ProcessingFailed"}]}"#;
+        let second = r#"{"records":[{"recordId":"a","result":"ProcessingFailed"},{"recordId":"b\n","result":"Ok","data":"MQ=="}]}"#;
+        let neither = r#"{"records":[{"recordId":"a","result":"ProcessingFailed"},{"recordId":"b\n","result":"ProcessingFailed"}]}"#;
+        assert_eq!(answer(usize::MAX, answers), (both.to_owned(), 0));
+        for limit in neither.len()..=both.len() + 1 {
+            let (response, unanswered) = answer(limit, answers);
+            assert!(response.len() <= limit, "{limit}: {response}");
+            assert_eq!(unanswered, 0, "{limit}");
+            // The first answer takes what it needs as long as the rest can still be said to fail.
+            let expected = match limit {
+                _ if limit >= first.len().max(both.len()) => both,
+                _ if limit >= first.len() => first,
+                _ if limit >= second.len() => second,
+                _ => neither,
+            };
+            assert_eq!(response, expected, "{limit}");
+        }
+    }
+
+    #[test]
+    fn without_room_for_the_shortest_answers_the_last_ones_are_missing() {
+        let (response, unanswered) = answer(60, &[("\"a\"", b""), ("\"b\"", b"")]);
+        assert_eq!(response, r#"{"records":[{"recordId":"a","result":"ProcessingFailed"}]}"#);
+        assert_eq!(unanswered, 1);
+        assert_eq!(answer(14, &[("\"a\"", b"")]), (r#"{"records":[]}"#.to_owned(), 1));
+    }
+}

@@ -1,0 +1,221 @@
+use super::*;
+use crate::formats::apache;
+
+/// One value of the format, which is how a database is made without a database at hand
+/// ("MaxMind DB File Format Specification", 2.0).
+enum V<'v> {
+    Text(&'v str),
+    Double(f64),
+    Float(f32),
+    U16(u16),
+    U32(u32),
+    I32(i32),
+    Map(&'v [(&'v str, V<'v>)]),
+    List(&'v [V<'v>]),
+    Raw(&'v [u8]),
+}
+
+fn write(out: &mut Vec<u8>, value: &V<'_>) {
+    let mut head = |kind: u8, size: usize| {
+        let size = u8::try_from(size).unwrap();
+        assert!(size < 29);
+        if kind > 7 {
+            out.extend([size, kind - 7]);
+        } else {
+            out.push(kind << 5 | size);
+        }
+    };
+    match value {
+        V::Text(text) => {
+            head(2, text.len());
+            out.extend(text.as_bytes());
+        }
+        V::Double(number) => {
+            head(3, 8);
+            out.extend(number.to_be_bytes());
+        }
+        V::Float(number) => {
+            head(15, 4);
+            out.extend(number.to_be_bytes());
+        }
+        V::U16(number) => {
+            head(5, 2);
+            out.extend(number.to_be_bytes());
+        }
+        V::U32(number) => {
+            head(6, 4);
+            out.extend(number.to_be_bytes());
+        }
+        V::I32(number) => {
+            head(8, 4);
+            out.extend(number.to_be_bytes());
+        }
+        V::Map(members) => {
+            head(7, members.len());
+            for (key, value) in *members {
+                write(out, &V::Text(key));
+                write(out, value);
+            }
+        }
+        V::List(items) => {
+            head(11, items.len());
+            items.iter().for_each(|item| write(out, item));
+        }
+        V::Raw(bytes) => out.extend(*bytes),
+    }
+}
+
+/// A database of IPv4 that knows 0.0.0.0/1 as the first entry, and 128.0.0.0/1 as the second if
+/// there is one.
+fn bytes(database_type: &str, low: &V<'_>, high: Option<&V<'_>>) -> Vec<u8> {
+    let mut data = Vec::new();
+    write(&mut data, low);
+    let second = data.len();
+    high.iter().for_each(|high| write(&mut data, high));
+    // One node: its records are offsets into the data, past the node count and the separator.
+    let record = |offset: usize| u32::try_from(1 + 16 + offset).unwrap().to_be_bytes();
+    let right = if high.is_some() { record(second) } else { 1_u32.to_be_bytes() };
+    let mut out = Vec::new();
+    out.extend(&record(0)[1..]);
+    out.extend(&right[1..]);
+    out.extend([0; 16]);
+    out.extend(data);
+    out.extend(b"\xab\xcd\xefMaxMind.com");
+    let metadata = V::Map(&[
+        ("node_count", V::U32(1)),
+        ("record_size", V::U16(24)),
+        ("ip_version", V::U16(4)),
+        ("database_type", V::Text(database_type)),
+        ("languages", V::List(&[V::Text("en")])),
+        ("binary_format_major_version", V::U16(2)),
+        ("binary_format_minor_version", V::U16(0)),
+        ("build_epoch", V::Raw(&[0x04, 0x02, 1, 2, 3, 4])),
+        ("description", V::Map(&[("en", V::Text("made by a test"))])),
+    ]);
+    write(&mut out, &metadata);
+    out
+}
+
+fn step(low: &V<'_>, high: Option<&V<'_>>) -> Geoip {
+    Geoip::new(Database::open(Arc::new(bytes("Test-City", low, high))).unwrap())
+}
+
+/// What the step adds to a client's record.
+fn run(step: &mut Geoip, client: &str) -> String {
+    let line =
+        format!(r#"{client} - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 5 "-" "-""#);
+    let mut record = Record::new(apache::parse(line.as_bytes()).unwrap());
+    step.run(&mut record);
+    if record.geoip_error {
+        assert!(record.place.is_none());
+        return "error".to_owned();
+    }
+    record.place.map_or_else(String::new, |place| String::from_utf8(place.json().into()).unwrap())
+}
+
+#[test]
+fn an_entry_becomes_flat_fields() {
+    let full = V::Map(&[
+        ("continent", V::Map(&[("code", V::Text("EU"))])),
+        ("country", V::Map(&[("geoname_id", V::U32(7)), ("iso_code", V::Text("SE"))])),
+        (
+            "subdivisions",
+            V::List(&[
+                V::Map(&[("names", V::Map(&[("de", V::Text("O")), ("en", V::Text("Ö\"st"))]))]),
+                V::Map(&[("names", V::Map(&[("en", V::Text("second"))]))]),
+            ]),
+        ),
+        ("city", V::Map(&[("names", V::Map(&[("en", V::Text("Linköping"))]))])),
+        (
+            "location",
+            V::Map(&[
+                ("latitude", V::Double(58.4167)),
+                ("longitude", V::Double(15.0)),
+                ("accuracy_radius", V::U16(76)),
+                ("time_zone", V::Text("Europe/Stockholm")),
+            ]),
+        ),
+    ]);
+    let mut step = step(&full, None);
+    let place = r#","geo_country":"SE","geo_region":"Ö\"st","geo_city":"Linköping","geo_latitude":58.4167,"geo_longitude":15.0,"geo_time_zone":"Europe/Stockholm""#;
+    // Twice: read from the database, then from what was kept ready.
+    assert_eq!(run(&mut step, "89.160.20.112"), place);
+    assert_eq!(run(&mut step, "10.0.0.1"), place);
+    assert_eq!(step.places.len(), 1);
+    // Unknown to the database, of another family, no address at all.
+    for client in ["192.0.2.7", "2001:db8::7", "host.example.com", "1.2.3", "-"] {
+        assert_eq!(run(&mut step, client), "", "{client}");
+    }
+}
+
+#[test]
+fn databases_made_by_hand_are_read_too() {
+    let cases = [
+        (V::Map(&[]), ""),
+        (V::Map(&[("country", V::Map(&[("iso_code", V::Text("SE"))]))]), r#","geo_country":"SE""#),
+        (
+            V::Map(&[("location", V::Map(&[("latitude", V::I32(-3)), ("longitude", V::U16(12))]))]),
+            r#","geo_latitude":-3.0,"geo_longitude":12.0"#,
+        ),
+        (
+            V::Map(&[(
+                "location",
+                V::Map(&[("latitude", V::Float(0.5)), ("longitude", V::Double(f64::NAN))]),
+            )]),
+            r#","geo_latitude":0.5"#,
+        ),
+        (V::Map(&[("subdivisions", V::List(&[])), ("city", V::Map(&[]))]), ""),
+    ];
+    for (entry, expected) in &cases {
+        assert_eq!(run(&mut step(entry, None), "1.2.3.4"), *expected);
+    }
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_an_error_and_no_other_is_touched() {
+    let good = V::Map(&[("country", V::Map(&[("iso_code", V::Text("SE"))]))]);
+    let cases = [
+        // A list where the map should be; a map that goes on past the end; text that is not UTF-8.
+        V::List(&[]),
+        V::Map(&[("country", V::Text("SE"))]),
+        V::Raw(&[7 << 5 | 20, 0x42, b'a']),
+        V::Map(&[("country", V::Map(&[("iso_code", V::Raw(&[0x42, 0xff, 0xff]))]))]),
+    ];
+    for bad in &cases {
+        let mut step = step(&good, Some(bad));
+        for _ in 0..2 {
+            assert_eq!(run(&mut step, "200.1.2.3"), "error");
+            assert_eq!(run(&mut step, "1.2.3.4"), r#","geo_country":"SE""#);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_database_of_places_is_refused() {
+    let open = |bytes: Vec<u8>| Database::open(Arc::new(bytes)).unwrap_err();
+    let entry = V::Map(&[]);
+    let whole = bytes("GeoLite2-City", &entry, None);
+    for length in [0, 10, whole.len() / 2, whole.len() - 20] {
+        let error = open(whole[..length].to_vec());
+        assert!(matches!(error, DatabaseError::Unreadable(_)), "{length}: {error}");
+    }
+    let asn = open(bytes("GeoLite2-ASN", &entry, None));
+    assert_eq!(
+        asn.to_string(),
+        "a database of type GeoLite2-ASN holds no places: use a City or Country database"
+    );
+    let database = Database::open(Arc::new(whole)).unwrap();
+    assert_eq!(
+        (database.database_type(), database.build_epoch_secs()),
+        ("GeoLite2-City", 16_909_060)
+    );
+}
+
+#[test]
+fn the_places_kept_ready_are_bounded() {
+    let entry = V::Map(&[("country", V::Map(&[("iso_code", V::Text("SE"))]))]);
+    let mut step = step(&entry, None);
+    step.places.extend((1_000_000..).take(CACHED_PLACES).map(|offset| (offset, None)));
+    assert_eq!(run(&mut step, "1.2.3.4"), r#","geo_country":"SE""#);
+    assert_eq!(step.places.len(), 1);
+}

@@ -1,0 +1,8 @@
+//! The engine from outside: fixtures, properties, and real data where there is some.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests")]
+
+mod events;
+mod properties;
+mod real_data;
+mod support;
