@@ -45,7 +45,7 @@ impl AsRef<[u8]> for Shared {
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The bytes are something else, or damaged.
-    #[error("not a MaxMind database (.mmdb), or a damaged one")]
+    #[error("it is not a MaxMind database (.mmdb), or a damaged one")]
     Unreadable(#[source] MaxMindDbError),
     /// A database of something else than places.
     #[error("a database of type {database_type} holds no places: use a City or Country database")]
