@@ -1,2 +1,57 @@
-//! x
-fn main() {}
+//! Tidegate on the command line.
+//!
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
+//! 2 wrong usage.
+
+mod demo;
+mod plan;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps Amazon Kinesis streams the right size and their data moving.
+#[derive(Parser)]
+#[command(name = "tidegate", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the whole system on the embedded model of AWS; no account needed
+    Demo(demo::Arguments),
+    /// Says what the autoscaler would do with a stream now, and why; changes nothing
+    Plan(plan::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line for the person at the terminal.
+#[expect(clippy::print_stderr, reason = "this is the command line's printer")]
+fn complain(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Data, for the person or the program behind a pipe. A reader that has gone away is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::{ErrorKind, Write};
+
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
