@@ -6,6 +6,8 @@
 //! goes on without its place, since the address is still there to be looked up later, and the gap
 //! is counted as `geoip_errors`, never taken for an address that is not known.
 
+#[cfg(test)]
+mod made;
 mod place;
 
 use std::collections::HashMap;

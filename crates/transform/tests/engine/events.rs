@@ -71,3 +71,22 @@ fn every_field_comes_out() {
         ])
     );
 }
+
+#[test]
+fn a_database_adds_places_and_a_damaged_one_is_counted() {
+    let tables = support::made_database();
+    let line = |client: &str| {
+        format!(r#"{client} - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 5 "-" "-""#)
+    };
+    let data = ["89.160.20.112", "192.0.2.7", "host.example.com"].map(line);
+    let mut engine = support::builtin("access-log", tables);
+    let (answers, report) = support::transform(&mut engine, &support::request(&data));
+    assert_eq!((report.ok, report.geoip_errors), (3, 1));
+    let countries: Vec<_> =
+        answers.iter().map(|answer| answer.object().unwrap().get("geo_country").cloned()).collect();
+    assert_eq!(countries, [Some(json!("SE")), None, None]);
+    // What a filter drops, or the response has no room for, is no gap in what is delivered.
+    let mut engine = support::builtin("access-log-errors", support::made_database());
+    let (_, report) = support::transform(&mut engine, &support::request(&data));
+    assert_eq!((report.dropped, report.geoip_errors), (3, 0));
+}

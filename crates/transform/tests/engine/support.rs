@@ -1,8 +1,25 @@
 //! What every test of the whole engine does: transform a request, and hold the response against
 //! the contract and the report.
 
+use std::sync::Arc;
+
 use tidegate_transform::contract::{self, Answer, Verdict};
-use tidegate_transform::{Engine, Pipeline, RESPONSE_LIMIT_BYTES, Report, Tables, pipelines};
+use tidegate_transform::{
+    Engine, Pipeline, RESPONSE_LIMIT_BYTES, Report, Tables, geoip, pipelines,
+};
+
+use self::made::V;
+
+#[path = "../../src/steps/geoip/made.rs"]
+#[allow(dead_code, reason = "the unit tests write more kinds of values")]
+mod made;
+
+/// A database that places every address below 128.0.0.0 in Sweden, and is damaged for the rest.
+pub fn made_database() -> Tables {
+    let sweden = V::Map(&[("country", V::Map(&[("iso_code", V::Text("SE"))]))]);
+    let bytes = made::bytes("Made-City", &sweden, Some(&V::List(&[])));
+    Tables { geoip: Some(geoip::Database::open(Arc::new(bytes)).unwrap()) }
+}
 
 /// An engine that runs a built-in pipeline.
 pub fn builtin(name: &str, tables: Tables) -> Engine {
