@@ -1,6 +1,60 @@
-//! The report.
-use super::{summary::Summary, world::Measured};
+//! The report: one self-contained page, drawn in the browser from the data inside it.
+
+use serde_json::{Value, json};
 use tidegate_local::trace::Trace;
-pub fn page(_: &Summary, _: &Trace, _: &Measured) -> String {
-    String::new()
+
+use super::summary::Summary;
+use super::world::{Measured, Minute};
+
+const PAGE: &str = include_str!("report.html");
+
+/// Where the data goes.
+const SLOT: &str = "\"TIDEGATE_DATA\"";
+
+/// The page of a run.
+pub fn page(summary: &Summary, trace: &Trace, measured: &Measured) -> String {
+    let minutes = &measured.minutes;
+    let column = |value: fn(&Minute) -> u64| -> Vec<u64> { minutes.iter().map(value).collect() };
+    let data = json!({
+        "start_ms": trace.start.as_millisecond(),
+        "summary": summary,
+        "changes": measured.changes,
+        "minutes": {
+            "load": column(|minute| scaled(minute.load, 1_000.0)),
+            "shards": column(|minute| u64::from(minute.shards)),
+            "throttled": column(|minute| scaled(minute.throttled, 100_000.0)),
+            "delivered": column(|minute| minute.outcomes.delivered),
+            "skipped": column(|minute| minute.outcomes.skipped),
+            "quarantined": column(|minute| minute.outcomes.quarantined),
+            "ok": column(|minute| minute.outcomes.ok),
+            "dropped": column(|minute| minute.outcomes.dropped),
+            "failed": column(|minute| minute.outcomes.failed),
+        },
+    });
+    PAGE.replacen(SLOT, &script_safe(&data), 1)
+}
+
+/// JSON that can stand inside a script element.
+fn script_safe(data: &Value) -> String {
+    data.to_string().replace("</", "<\\/").replace("<!--", "<\\!--")
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "loads and shares are small and not negative"
+)]
+fn scaled(value: f64, factor: f64) -> u64 {
+    (value * factor).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_cannot_end_the_script() {
+        assert_eq!(script_safe(&json!("</script><!--")), "\"<\\/script><\\!--\"");
+        assert_eq!(PAGE.matches(SLOT).count(), 1);
+    }
 }
