@@ -102,3 +102,9 @@ fn an_event_that_is_no_request_leaves_the_buffer_empty() {
     assert!(matches!(error, EventError::NoRecords), "{error}");
     assert_eq!(out, b"");
 }
+
+/// The host decides on which thread an engine works.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Engine>();
+};
