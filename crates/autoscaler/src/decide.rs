@@ -1,18 +1,20 @@
 //! The decision: eight stages in order, each a named function that returns a value and a reason.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 
 use crate::decision::{Action, Applied, Decision, Reason, Stage};
 use crate::demand::{self, Demand};
-use crate::forecast::{self, Forecast};
+use crate::forecast::{self, Forecast, NEAR_BLOCKS};
 use crate::history::History;
 use crate::limits::{self, Cut};
 use crate::observation::{Capacity, Observation, Status};
 use crate::policy::{
-    CALL_PRICE, DOWN_HEADROOM_PERCENT, DOWN_TOLERANCE_PERCENT, EMERGENCY_PERCENT, KNOWN_MINUTES,
-    MAX_ITERATOR_AGE, MissingIteratorAge, Mode, NOW_WINDOW, Policy, SAVING_HORIZON_MINUTES,
-    STABILIZATION_WINDOW, STALE_AFTER,
+    CALL_PRICE, EMERGENCY_PERCENT, KNOWN_MINUTES, KNOWN_WINDOW, MAX_ITERATOR_AGE,
+    MissingIteratorAge, Mode, NOW_WINDOW, Policy, STALE_AFTER,
 };
+use crate::staircase;
 use crate::units::{HOURS_PER_MONTH, MilliShards, SHARD_HOUR_MICRO_USD};
 
 /// The stages, in order.
@@ -104,30 +106,39 @@ fn stages(
     trail.say(Some(demand.now.as_shards()), said);
 
     let forecast = forecast::forecast(observation, history, &demand, now);
-    trail.say(Some(forecast.peak.as_shards()), forecast.reason);
+    trail.say(Some(forecast.peak(NEAR_BLOCKS).as_shards()), forecast.reason);
 
     let left = history.calls.left(now);
-    let (desired, why) = recommend(open, &demand, &forecast, policy);
+    let (desired, why) = recommend(open, &demand, &forecast, policy, left);
     trail.say(Some(f64::from(desired)), why);
 
-    let (desired, said) = stabilize(observation, desired, now);
-    trail.say(Some(f64::from(desired)), said);
+    let (desired, steady) = stabilize(observation, desired, now);
+    trail.say(Some(f64::from(desired)), steady);
 
-    let (target, said) = limit(observation, desired, policy);
-    trail.say(Some(f64::from(target)), said);
-    if target == open {
-        return Err(first_refusal(why, &trail.0));
-    }
+    let (target, cut) = limit(observation, desired, policy);
+    trail.say(Some(f64::from(target)), cut);
 
-    let (target, said) = budget(observation, target, why, left, history, &forecast, policy, now);
-    trail.say(Some(f64::from(left)), said);
+    let spend = Spend { left, forecast: &forecast, wanted: target, why };
+    let (target, worth) = budget(observation, spend, policy);
+    let target = if target < open && steady != Reason::Ok { open } else { target };
+    trail.say(Some(f64::from(left)), worth);
     if target == open {
-        return Err(said);
+        let said = [worth, cut, steady].into_iter().find(|reason| *reason != Reason::Ok);
+        return Err(said.unwrap_or(why));
     }
 
     let verdict = guard(observation, target, policy, now);
     trail.check(verdict)?;
-    Ok((target, why))
+    Ok((target, direction(open, target, why)))
+}
+
+/// The reason of a change: what was recommended, unless the staircase goes another way already.
+fn direction(open: u32, target: u32, why: Reason) -> Reason {
+    match why {
+        Reason::PolicyBounds | Reason::DemandAboveCapacity => why,
+        _ if target > open => Reason::ForecastAboveCapacity,
+        _ => Reason::FewerWouldDo,
+    }
 }
 
 /// Whether the stream can be judged at all.
@@ -153,42 +164,46 @@ fn usable(observation: &Observation, history: &History, now: Timestamp) -> Resul
         .ok_or(Reason::MetricsMissing)
 }
 
-/// How many shards the demand and the forecast ask for, within the policy's bounds.
-fn recommend(open: u32, demand: &Demand, forecast: &Forecast, policy: &Policy) -> (u32, Reason) {
-    let needed = forecast.peak.shards();
+/// How many shards the demand and the next hour ask for, within the policy's bounds.
+fn recommend(
+    open: u32,
+    demand: &Demand,
+    forecast: &Forecast,
+    policy: &Policy,
+    left: u32,
+) -> (u32, Reason) {
+    let within = |count: u32| count.clamp(policy.min_shards, policy.max_shards);
+    let needed = within(forecast.peak(NEAR_BLOCKS).shards());
     if open < policy.min_shards || open > policy.max_shards {
-        let desired = needed.clamp(policy.min_shards, policy.max_shards);
-        return (desired, Reason::PolicyBounds);
+        return (needed, Reason::PolicyBounds);
     }
     if demand.now > MilliShards::capacity(open).percent(EMERGENCY_PERCENT) {
-        // At least one more: a minute at the limit hides what was above it.
-        return (needed.max(open.saturating_add(1)), Reason::DemandAboveCapacity);
+        // The fewer calls are left, the longer this one has to last; and at least one more, since a
+        // minute at the limit hides what was above it.
+        let blocks = NEAR_BLOCKS
+            * match left {
+                5.. => 1,
+                3..=4 => 2,
+                _ => 4,
+            };
+        let needed = forecast.peak(blocks).shards().max(open.saturating_add(1));
+        return (needed, Reason::DemandAboveCapacity);
     }
-    if needed > open {
-        return (needed, Reason::ForecastAboveCapacity);
+    match needed.cmp(&open) {
+        Ordering::Greater => (needed, Reason::ForecastAboveCapacity),
+        Ordering::Less => (needed, Reason::FewerWouldDo),
+        Ordering::Equal => (open, Reason::Enough),
     }
-    let fewer = forecast.peak.percent(DOWN_HEADROOM_PERCENT).shards();
-    if fewer < open { (fewer, Reason::FewerWouldDo) } else { (open, Reason::Enough) }
 }
 
-/// Takes shards away only when the difference is worth a call and the whole window agrees.
+/// Takes shards away only when the last hour is known.
 fn stabilize(observation: &Observation, desired: u32, now: Timestamp) -> (u32, Reason) {
     let open = observation.description.open_shards;
-    if desired >= open {
-        return (desired, Reason::Ok);
-    }
-    let (peak, known) = demand::peak(&observation.minutes, now - STABILIZATION_WINDOW, now);
-    if known < KNOWN_MINUTES {
+    let (_, known) = demand::peak(&observation.minutes, now - KNOWN_WINDOW, now);
+    if desired < open && known < KNOWN_MINUTES {
         return (open, Reason::MetricsIncomplete);
     }
-    let recently = peak.percent(DOWN_HEADROOM_PERCENT).shards();
-    let said = if recently > desired { Reason::NeededRecently } else { Reason::Ok };
-    let desired = desired.max(recently).min(open);
-    let tolerated = open - (open * DOWN_TOLERANCE_PERCENT).div_ceil(100);
-    if desired > tolerated {
-        return (open, if desired == open { said } else { Reason::WithinTolerance });
-    }
-    (desired, said)
+    (desired, Reason::Ok)
 }
 
 /// What policy, service and account allow, and which target near by is cheapest to reach.
@@ -211,51 +226,40 @@ fn limit(observation: &Observation, desired: u32, policy: &Policy) -> (u32, Reas
     (target, said)
 }
 
-/// The reason to hold when the stages up to the limit end where they began: the last of them that
-/// objected, or what the recommendation itself said.
-fn first_refusal(why: Reason, said: &[Stage]) -> Reason {
-    said.iter()
-        .rev()
-        .take(2)
-        .map(|stage| stage.reason)
-        .find(|reason| *reason != Reason::Ok)
-        .unwrap_or(why)
+/// What the budget is asked for.
+struct Spend<'f> {
+    left: u32,
+    forecast: &'f Forecast,
+    wanted: u32,
+    why: Reason,
 }
 
-/// Whether a call should be spent on this target, and on a larger one when few are left.
-#[expect(clippy::too_many_arguments, reason = "a stage sees what the stages before it said")]
-fn budget(
-    observation: &Observation,
-    target: u32,
-    why: Reason,
-    left: u32,
-    history: &History,
-    forecast: &Forecast,
-    policy: &Policy,
-    now: Timestamp,
-) -> (u32, Reason) {
+/// Whether a call is spent now, and on how large a step.
+fn budget(observation: &Observation, spend: Spend<'_>, policy: &Policy) -> (u32, Reason) {
     let open = observation.description.open_shards;
+    let Spend { left, forecast, wanted, why } = spend;
     if left == 0 {
-        return (open, Reason::CallsSpent);
+        return (open, if wanted == open { Reason::Ok } else { Reason::CallsSpent });
     }
-    if target > open {
-        // With one call left the step doubles; with ten it is as small as the need.
-        let larger = open.saturating_add(open.div_ceil(left));
-        let wanted = if why == Reason::DemandAboveCapacity { target.max(larger) } else { target };
-        let (target, _) = limits::clamp(open, wanted, policy, observation.account);
-        let said =
-            if target == larger && wanted == larger { Reason::LargerStep } else { Reason::Ok };
-        return (target, said);
+    let allowed = |target| limits::clamp(open, target, policy, observation.account).0;
+    match why {
+        Reason::PolicyBounds => (wanted, Reason::Ok),
+        Reason::DemandAboveCapacity => {
+            // With one call left the step doubles; with ten it is as small as the need.
+            let larger = open.saturating_add(open.div_ceil(left));
+            if wanted == open || larger <= wanted {
+                return (wanted, Reason::Ok);
+            }
+            let larger = limits::cheapest(open, larger, limits::legal(open).1);
+            (allowed(larger), Reason::LargerStep)
+        }
+        _ => {
+            let price = CALL_PRICE.get(left as usize).copied().unwrap_or(u64::MAX);
+            let target = allowed(staircase::first_move(open, forecast, price, policy));
+            let waits = target == open && wanted != open;
+            (target, if waits { Reason::CallNotWorthIt } else { Reason::Ok })
+        }
     }
-    if why == Reason::PolicyBounds {
-        return (target, Reason::Ok);
-    }
-    let quiet = forecast::quiet_for(history, forecast, MilliShards::capacity(target), now)
-        .and_then(|span| u64::try_from(span.as_mins()).ok())
-        .unwrap_or(SAVING_HORIZON_MINUTES);
-    let saved = u64::from(open - target).saturating_mul(quiet);
-    let price = CALL_PRICE.get(left as usize).copied().unwrap_or(CALL_PRICE[10]);
-    if saved < price { (open, Reason::CallNotWorthIt) } else { (target, Reason::Ok) }
 }
 
 /// Fewer shards only while no consumer is behind.
@@ -323,7 +327,7 @@ fn sentence(
             None => "all 10 calls of the day are spent".to_owned(),
         },
         Reason::CallNotWorthIt => {
-            format!("fewer would do, but with {left} of 10 calls left it saves too little")
+            format!("a change now is worth less than one of the {left} calls that are left")
         }
         Reason::IteratorAge => "fewer would do, but a consumer is behind".to_owned(),
         Reason::IteratorAgeUnknown => "fewer would do, but nobody knows whether a consumer is \
@@ -336,11 +340,9 @@ fn sentence(
             format!("demand is {demand} shards; the policy's bounds allow no change")
         }
         Reason::StepLimit => format!("demand is {demand} shards; {open} is the service's limit"),
-        Reason::NeededRecently => format!("demand is {demand} shards, but the last hour had more"),
         Reason::MetricsIncomplete => {
             "fewer would do, but too much of the last hour is unknown".to_owned()
         }
-        Reason::WithinTolerance => format!("demand is {demand} shards: not worth a call"),
         _ => format!("demand is {demand} shards, {forecast} are expected within the hour"),
     };
     format!("holds at {open} shards: {why}")

@@ -56,6 +56,8 @@ pub enum Reason {
     Surge,
     /// The same time yesterday, at today's level.
     SameTimeYesterday,
+    /// The busiest hour that is known; there is no yesterday to tell more.
+    PeakOfTheDay,
 
     // recommend, stabilize
     /// Demand is above the shards.
@@ -66,10 +68,6 @@ pub enum Reason {
     FewerWouldDo,
     /// The shards are what is needed.
     Enough,
-    /// The difference is too small for a call.
-    WithinTolerance,
-    /// The last hour needed more than the fewer shards.
-    NeededRecently,
     /// Too much of the last hour is unknown.
     MetricsIncomplete,
 

@@ -1,4 +1,5 @@
-//! What the next hour will ask for: the recent peak, the growth of the moment, and yesterday.
+//! What the next 24 hours will ask for, in blocks of 20 minutes: the recent peak, the growth of the
+//! moment, and yesterday at today's level.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,56 +7,81 @@ use crate::decision::Reason;
 use crate::demand::{self, Demand};
 use crate::history::{BLOCK, History};
 use crate::observation::Observation;
-use crate::policy::{AHEAD, GROWTH_PERCENT, RECENT_WINDOW, SURGE_GROWTH_PERCENT, SURGE_PERCENT};
+use crate::policy::{
+    GROWTH_PERCENT, RECENT_WINDOW, SURGE_GROWTH_PERCENT, SURGE_PERCENT, UNKNOWN_DAY_PERCENT,
+};
 use crate::units::MilliShards;
+
+/// Blocks of a forecast: 24 hours.
+pub const BLOCKS: usize = 72;
+
+/// Blocks that the recent peak holds for: an hour.
+pub const NEAR_BLOCKS: usize = 3;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// Yesterday is read this much wider than the span asked for: people are not punctual.
+/// Yesterday is read this much wider than the block asked for: people are not punctual.
 const WIDEN: SignedDuration = SignedDuration::from_mins(10);
 
-/// The load expected in the next hour, and what that rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The load expected in the next 24 hours, and what it rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forecast {
-    /// The expected peak.
-    pub peak: MilliShards,
-    /// Which of the three parts is the largest.
+    /// The expected peak of each block, the first of which begins now.
+    pub blocks: [MilliShards; BLOCKS],
+    /// What the peak of the next hour rests on.
     pub reason: Reason,
-    /// Today's level against yesterday's, in percent; `None` without a yesterday.
-    pub level_percent: Option<u64>,
 }
 
-/// The expected peak of the next hour.
+impl Forecast {
+    /// The expected peak of the first blocks.
+    pub fn peak(&self, blocks: usize) -> MilliShards {
+        self.blocks.iter().take(blocks).copied().max().unwrap_or_default()
+    }
+}
+
+/// The forecast.
 pub fn forecast(
     observation: &Observation,
     history: &History,
     demand: &Demand,
     now: Timestamp,
 ) -> Forecast {
-    let minutes = &observation.minutes;
-    let (recent, _) = demand::peak(minutes, now - RECENT_WINDOW, now);
-    let (earlier, known) =
-        demand::peak(minutes, now - HOUR, demand.newest - SignedDuration::from_mins(5));
-    let surging = known > 0 && demand.now > earlier.percent(SURGE_PERCENT);
+    let (recent, _) = demand::peak(&observation.minutes, now - RECENT_WINDOW, now);
+    let surging = is_surging(observation, demand, now);
     let growth = if surging { SURGE_GROWTH_PERCENT } else { GROWTH_PERCENT };
     let grown = demand.now.percent(growth);
-    let level_percent = level(history, now);
-    let seasonal = level_percent
-        .and_then(|level| {
-            Some((level, history.peak(now - DAY - WIDEN, now - DAY + AHEAD + WIDEN)?))
-        })
-        .map(|(level, peak)| peak.percent(level));
-    let parts = [
-        (seasonal.unwrap_or_default(), Reason::SameTimeYesterday),
-        (recent, Reason::RecentPeak),
-        (grown, if surging { Reason::Surge } else { Reason::UsualGrowth }),
-    ];
-    let (peak, reason) = parts
-        .into_iter()
-        .reduce(|best, part| if part.0 > best.0 { part } else { best })
-        .unwrap_or((recent, Reason::RecentPeak));
-    Forecast { peak, reason, level_percent }
+    let level = level(history, now);
+    let unknown = history.peak(now - DAY, now).unwrap_or(recent).percent(UNKNOWN_DAY_PERCENT);
+    let mut blocks = [MilliShards(0); BLOCKS];
+    for (index, block) in (0_i32..).zip(blocks.iter_mut()) {
+        let yesterday = now - DAY + BLOCK * index;
+        let seen = history.peak(yesterday - WIDEN, yesterday + BLOCK + WIDEN);
+        *block = match (level, seen) {
+            (Some(level), Some(peak)) => peak.percent(level),
+            _ => unknown,
+        };
+    }
+    let seasonal = blocks.iter().take(NEAR_BLOCKS).copied().max().unwrap_or_default();
+    for block in blocks.iter_mut().take(NEAR_BLOCKS) {
+        *block = recent.max(*block);
+    }
+    blocks[0] = grown.max(blocks[0]);
+    let reason = match (grown > recent.max(seasonal), recent >= seasonal) {
+        (true, _) if surging => Reason::Surge,
+        (true, _) => Reason::UsualGrowth,
+        (false, true) => Reason::RecentPeak,
+        (false, false) if level.is_some() => Reason::SameTimeYesterday,
+        (false, false) => Reason::PeakOfTheDay,
+    };
+    Forecast { blocks, reason }
+}
+
+/// Whether demand runs away from the hour before.
+fn is_surging(observation: &Observation, demand: &Demand, now: Timestamp) -> bool {
+    let until = demand.newest - SignedDuration::from_mins(5);
+    let (earlier, known) = demand::peak(&observation.minutes, now - HOUR, until);
+    known > 0 && demand.now > earlier.percent(SURGE_PERCENT)
 }
 
 /// How today compares with yesterday, from the last hour of each, between 80 % and 150 %: a quiet
@@ -67,24 +93,6 @@ fn level(history: &History, now: Timestamp) -> Option<u64> {
     Some(percent.clamp(80, 150))
 }
 
-/// How long demand is expected to stay within a capacity, read from yesterday's curve; `None`
-/// without one. At most the 24 hours that the curve covers.
-pub fn quiet_for(
-    history: &History,
-    forecast: &Forecast,
-    capacity: MilliShards,
-    now: Timestamp,
-) -> Option<SignedDuration> {
-    let level = forecast.level_percent?;
-    let yesterday = now - DAY;
-    let above = history
-        .blocks
-        .range(yesterday - BLOCK..now)
-        .find(|(_, peak)| peak.percent(level) > capacity)
-        .map(|(at, _)| at.duration_since(yesterday));
-    Some(above.unwrap_or(DAY).max(SignedDuration::ZERO))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -94,7 +102,7 @@ mod tests {
     use crate::observation::{Capacity, Description, Minute, Status};
 
     /// Minutes of whole shards, `(minutes before now, shards)`.
-    fn seen(points: &[(i64, u64)]) -> (Observation, History, Demand, Timestamp) {
+    fn seen(points: &[(i64, u64)]) -> Forecast {
         let now = Timestamp::from_second(1_763_683_200).unwrap();
         let minutes: BTreeMap<_, _> = points
             .iter()
@@ -117,45 +125,38 @@ mod tests {
             minutes,
             absurd_points: 0,
         };
-        (observation, history, demand, now)
+        forecast(&observation, &history, &demand, now)
     }
 
     #[test]
-    fn the_largest_part_wins() {
-        let steady: Vec<_> = (2..=70).map(|ago| (ago, 10)).collect();
-        let mut fading = steady.clone();
-        fading[0] = (2, 5);
-        fading[1] = (3, 5);
-        fading[2] = (4, 5);
-        let mut surging = steady.clone();
-        surging[0] = (2, 20);
-        let mut morning = steady.clone();
-        morning.extend((1_440..=1_500).map(|ago| (ago, 10)));
-        morning.extend((1_400..1_440).map(|ago| (ago, 30)));
+    fn the_largest_part_of_the_next_hour_is_named() {
+        let steady: Vec<_> = (2..=1_560).map(|ago| (ago, 10)).collect();
+        let with = |changed: &[(std::ops::RangeInclusive<i64>, u64)]| -> Vec<_> {
+            let shards = |ago| changed.iter().find(|(span, _)| span.contains(&ago));
+            steady.iter().map(|(ago, was)| (*ago, shards(*ago).map_or(*was, |c| c.1))).collect()
+        };
         let cases = [
-            (steady, 11_500, Reason::UsualGrowth),
-            (fading, 10_000, Reason::RecentPeak),
-            (surging, 32_000, Reason::Surge),
-            (morning, 30_000, Reason::SameTimeYesterday),
+            (steady.clone(), Reason::UsualGrowth),
+            (with(&[(2..=4, 5)]), Reason::RecentPeak),
+            (with(&[(2..=2, 20)]), Reason::Surge),
+            (with(&[(1_400..=1_430, 30)]), Reason::SameTimeYesterday),
         ];
-        for (points, peak, reason) in cases {
-            let (observation, history, demand, now) = seen(&points);
-            let found = forecast(&observation, &history, &demand, now);
-            assert_eq!((found.peak.0, found.reason), (peak, reason));
+        for (points, reason) in cases {
+            assert_eq!(seen(&points).reason, reason);
         }
+        let young: Vec<_> = (2..=200).map(|ago| (ago, if ago > 120 { 30 } else { 10 })).collect();
+        assert_eq!(seen(&young).reason, Reason::PeakOfTheDay);
     }
 
     #[test]
-    fn yesterday_says_how_long_it_stays_quiet() {
-        let mut points: Vec<_> = (2..=60).map(|ago| (ago, 10)).collect();
-        points.extend((1_260..=1_500).map(|ago| (ago, 10)));
-        points.extend((1_200..1_260).map(|ago| (ago, 30)));
-        let (observation, history, demand, now) = seen(&points);
-        let forecast = forecast(&observation, &history, &demand, now);
-        let quiet =
-            |shards| quiet_for(&history, &forecast, MilliShards::capacity(shards), now).unwrap();
-        assert_eq!(quiet(20).as_mins(), 180);
-        assert_eq!(quiet(40).as_mins(), 1_440);
-        assert_eq!(quiet(5).as_mins(), 0);
+    fn yesterday_returns_at_its_time() {
+        let shards = |ago: i64| if (1_200..1_260).contains(&ago) { 30 } else { 10 };
+        let points: Vec<_> = (2..=1_560).map(|ago| (ago, shards(ago))).collect();
+        let blocks = seen(&points).blocks;
+        // 1,260 minutes ago is in three hours, which is block 9.
+        assert_eq!(blocks[7], MilliShards(10_000));
+        assert_eq!(blocks[9], MilliShards(30_000));
+        assert_eq!(blocks[11], MilliShards(30_000));
+        assert_eq!(blocks[14], MilliShards(10_000));
     }
 }

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod observation;
 pub mod policy;
 pub mod run;
+pub mod staircase;
 pub mod units;
 
 pub use decide::decide;

@@ -50,47 +50,40 @@ pub const STALE_AFTER: SignedDuration = SignedDuration::from_mins(10);
 pub const NOW_WINDOW: SignedDuration = SignedDuration::from_mins(3);
 
 /// The recent peak that the next hour is measured against.
-pub const RECENT_WINDOW: SignedDuration = SignedDuration::from_mins(30);
+pub const RECENT_WINDOW: SignedDuration = SignedDuration::from_mins(90);
 
-/// A scale-down looks back this far: its target must have been enough for all of it.
-pub const STABILIZATION_WINDOW: SignedDuration = SignedDuration::from_mins(60);
+/// A scale-down must know most of these last minutes.
+pub const KNOWN_WINDOW: SignedDuration = SignedDuration::from_mins(60);
 
-/// How far ahead yesterday's curve is read.
-pub const AHEAD: SignedDuration = SignedDuration::from_mins(60);
+/// Demand above this share of the open shards is an emergency: more shards now, before anything is
+/// weighed. Below one, since the newest minute that can be read ended a minute or two ago.
+pub const EMERGENCY_PERCENT: u64 = 88;
 
-/// Demand above this share of the open shards is an emergency. Just above one, because a minute
-/// measured at the limit is rounded up.
-pub const EMERGENCY_PERCENT: u64 = 95;
-
-/// Growth that is expected of the newest demand before the next look can act: two minutes of metric
-/// delay, and the reshard itself.
-pub const GROWTH_PERCENT: u64 = 115;
+/// Growth that is expected of the newest demand before the next look can act.
+pub const GROWTH_PERCENT: u64 = 125;
 
 /// Growth that is expected while demand runs away: above [`SURGE_PERCENT`] of the hour before.
-pub const SURGE_GROWTH_PERCENT: u64 = 160;
+pub const SURGE_GROWTH_PERCENT: u64 = 200;
 
 /// What counts as running away.
-pub const SURGE_PERCENT: u64 = 130;
+pub const SURGE_PERCENT: u64 = 150;
 
-/// Room left above the forecast when shards are taken away, so that noise does not take them back.
-pub const DOWN_HEADROOM_PERCENT: u64 = 115;
+/// Without a yesterday, any hour may be as busy as the busiest that is known.
+pub const UNKNOWN_DAY_PERCENT: u64 = 100;
 
-/// Fewer shards must be at least this many percent fewer: below it, a call buys too little.
-pub const DOWN_TOLERANCE_PERCENT: u32 = 10;
+/// What a shard that is missing for a minute costs, in shard-minutes.
+pub const MISSING_SHARD_PRICE: u64 = 20;
 
-/// A scale-down needs this many known minutes of the stabilization window.
+/// How many of them must be known.
 pub const KNOWN_MINUTES: usize = 45;
 
 /// An iterator age above this holds a scale-down: the consumer is behind, and would lose
 /// parallelism while it catches up.
 pub const MAX_ITERATOR_AGE: Duration = Duration::from_secs(300);
 
-/// What a call costs, in shard-minutes, by how many are left: about 30 for the first, and doubling
-/// with each 1.2 calls spent, so that the last ones are kept for emergencies.
+/// What a call costs, in shard-minutes, by how many are left: cheap at first and doubling with each
+/// one spent, so that the last ones are kept for emergencies.
 ///
 /// A fixed reserve was worse in simulation: it leaves a stream at its peak for a day after a spike.
-pub const CALL_PRICE: [u64; 11] = [u64::MAX, 5_431, 3_048, 1_710, 960, 539, 302, 170, 95, 53, 30];
-
-/// How long a smaller stream is expected to stay small when there is no history to tell, in
-/// minutes.
-pub const SAVING_HORIZON_MINUTES: u64 = 180;
+pub const CALL_PRICE: [u64; 11] =
+    [u64::MAX, 20_000, 10_000, 5_000, 2_500, 1_250, 600, 300, 150, 80, 40];
