@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use lambda_runtime_api_client::BoxError;
@@ -83,6 +83,7 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let log = Arc::new(Log::stdout(&Environment));
+    report_panics(log.clone());
     // One thread: an invocation is one batch, and the multi-threaded scheduler costs most of a
     // millisecond per large event.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -102,6 +103,15 @@ where
             }
         }
     })
+}
+
+/// Replaces the default hook, which prints the message of a panic: a message may quote the payload
+/// that it failed on. The place is enough to find the fault.
+fn report_panics(log: Arc<Log>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string);
+        log.event(Level::Error, "panic", &json!({"place": place}));
+    }));
 }
 
 fn fail(log: &Log, message: &str) -> ExitCode {
@@ -177,8 +187,9 @@ impl<F: Function> Service<LambdaInvocation> for Terminal<F> {
             terminal.log.set_request(Some(&request_id));
             let answer =
                 AssertUnwindSafe(terminal.function.invoke(invocation)).catch_unwind().await;
-            let answer = answer.unwrap_or_else(|panic| {
-                Err(FunctionError { kind: "Panic", message: panic_message(&*panic).to_owned() })
+            let answer = answer.unwrap_or_else(|_| {
+                let message = "the function panicked; the log says where".to_owned();
+                Err(FunctionError { kind: "Panic", message })
             });
             let sent = match answer {
                 Ok(body) => terminal.client.respond(&request_id, body).await,
@@ -188,8 +199,16 @@ impl<F: Function> Service<LambdaInvocation> for Terminal<F> {
                     terminal.client.report(&request_id, &error).await
                 }
             };
+            if let Ok(status) = &sent
+                && !status.is_success()
+            {
+                // Too large, or past the deadline: Lambda counts the invocation as failed, and the
+                // environment goes on to the next.
+                let facts = json!({"status": status.as_u16()});
+                terminal.log.event(Level::Error, "answer_refused", &facts);
+            }
             terminal.log.set_request(None);
-            sent
+            sent.map(|_| ())
         })
     }
 }
@@ -200,15 +219,6 @@ fn deadline(epoch_ms: u64) -> Timestamp {
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
         .unwrap_or_else(crate::clock::now)
-}
-
-/// The text of a panic.
-pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
 }
 
 /// Lambda's Runtime API, 2018-06-01.
@@ -223,12 +233,16 @@ impl Client {
         Ok(Self { http })
     }
 
-    async fn respond(&self, request_id: &str, body: Vec<u8>) -> Result<(), BoxError> {
+    async fn respond(&self, request_id: &str, body: Vec<u8>) -> Result<StatusCode, BoxError> {
         let path = format!("/2018-06-01/runtime/invocation/{request_id}/response");
         self.post(path, None, body).await
     }
 
-    async fn report(&self, request_id: &str, error: &FunctionError) -> Result<(), BoxError> {
+    async fn report(
+        &self,
+        request_id: &str,
+        error: &FunctionError,
+    ) -> Result<StatusCode, BoxError> {
         let path = format!("/2018-06-01/runtime/invocation/{request_id}/error");
         self.post(path, Some(error.kind), error_body(error)).await
     }
@@ -238,7 +252,7 @@ impl Client {
         path: String,
         error_type: Option<&str>,
         body: Vec<u8>,
-    ) -> Result<(), BoxError> {
+    ) -> Result<StatusCode, BoxError> {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(path)
@@ -246,10 +260,8 @@ impl Client {
         if let Some(kind) = error_type {
             request = request.header("lambda-runtime-function-error-type", kind);
         }
-        // A refused answer (too large, or past the deadline) ends this invocation only: the
-        // environment goes on to the next.
-        self.http.call(request.body(Body::from(body))?).await?;
-        Ok(())
+        let answer = self.http.call(request.body(Body::from(body))?).await?;
+        Ok(answer.status())
     }
 }
 
