@@ -103,13 +103,22 @@ fn sns(records: &Value) -> Result<Wake, EventError> {
             found.push(Look { stream: stream_name(stream)?, alarm: None, muted_by: None });
             continue;
         }
-        for look in looks(name_of(&message), &message, &message)? {
-            if !found.contains(&look) {
-                found.push(look);
-            }
+        found.extend(looks(name_of(&message), &message, &message)?);
+    }
+    Ok(Wake::Streams(once(found)))
+}
+
+/// One look at each stream, however many alarms ask for it; a mute holds only if all are muted.
+fn once(looks: Vec<Look>) -> Vec<Look> {
+    let mut kept: Vec<Look> = Vec::with_capacity(looks.len());
+    for look in looks {
+        match kept.iter_mut().find(|known| known.stream == look.stream) {
+            Some(known) if known.muted_by.is_some() => *known = look,
+            Some(_) => {}
+            None => kept.push(look),
         }
     }
-    Ok(Wake::Streams(found))
+    kept
 }
 
 fn event_bridge(kind: &Value, detail: &Value, event: &Value) -> Result<Wake, EventError> {
