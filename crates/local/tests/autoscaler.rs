@@ -1,0 +1,237 @@
+//! The autoscaler's run on the model: calls that fail at any step, late and missing metrics, and
+//! what stands on the stream afterwards.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use tidegate_autoscaler::decision::{Action, Applied, Decision};
+use tidegate_autoscaler::history::CALLS_TAG;
+use tidegate_autoscaler::observation::{Account, Description, Metrics as Points};
+use tidegate_autoscaler::run::{
+    self, LOOK_BACK, PAUSED_TAG, ServiceError, ServiceErrorKind, StreamService,
+};
+use tidegate_autoscaler::{Mode, Policy, Reason};
+use tidegate_local::cloud::{Cloud, Service};
+use tidegate_local::fluid::Volume;
+use tidegate_local::metrics::{
+    Delay, INCOMING_BYTES, INCOMING_RECORDS, ITERATOR_AGE, Metrics, WRITE_THROTTLED,
+};
+use tidegate_local::stream::{Settings, Stream};
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_788_220_800 + minute * 60).unwrap()
+}
+
+fn cloud(shards: u32, gaps: f64, seed: u64) -> Mutex<Cloud> {
+    let stream = Stream::new(Settings {
+        name: "orders".into(),
+        shards,
+        account_shards: 200,
+        per_operation: SignedDuration::from_secs(30),
+        readers: 0,
+    });
+    let delay = Delay { gaps, ..Delay::default() };
+    let metrics = Metrics::new(delay, LOOK_BACK, Pcg64Mcg::seed_from_u64(seed));
+    Mutex::new(Cloud { stream, metrics, now: at(0) })
+}
+
+/// A minute of load, in shards.
+fn offer(cloud: &Mutex<Cloud>, minute: i64, shards: f64) {
+    let mut cloud = cloud.lock().unwrap();
+    cloud.now = at(minute);
+    let now = cloud.now;
+    cloud.stream.advance(now);
+    let volume = Volume { bytes: shards * 6e6, records: shards * 60_000.0 };
+    let offered = cloud.stream.offer(volume, Vec::new(), 60.0, now);
+    cloud.metrics.put(INCOMING_BYTES, now, offered.accepted.bytes);
+    cloud.metrics.put(INCOMING_RECORDS, now, offered.accepted.records);
+    cloud.metrics.put(WRITE_THROTTLED, now, offered.rejected.records);
+    cloud.metrics.put(ITERATOR_AGE, now, 0.0);
+}
+
+fn look<S: StreamService>(service: &S, mode: Mode, minute: i64) -> Decision {
+    pollster::block_on(run::run(service, "orders", &Policy::default(), mode, at(minute)))
+}
+
+/// Four shards under a load of six for half an hour.
+fn overloaded() -> Mutex<Cloud> {
+    let cloud = cloud(4, 0.0, 1);
+    (0..30).for_each(|minute| offer(&cloud, minute, 6.0));
+    cloud
+}
+
+#[test]
+fn more_shards_are_asked_for_and_written_down() {
+    let cloud = overloaded();
+    let decision = look(&Service(&cloud), Mode::Active, 30);
+    assert_eq!((decision.action, decision.applied), (Action::Resize, Applied::Done));
+    assert_eq!(decision.target, Some(8));
+    let cloud = cloud.lock().unwrap();
+    assert_eq!(cloud.stream.tags[CALLS_TAG], at(30).as_second().to_string());
+    assert_eq!((cloud.stream.calls_made, cloud.stream.calls_rejected), (1, 0));
+}
+
+#[test]
+fn shadow_mode_changes_nothing() {
+    let cloud = overloaded();
+    let decision = look(&Service(&cloud), Mode::Shadow, 30);
+    assert_eq!((decision.action, decision.applied), (Action::Resize, Applied::Shadow));
+    let cloud = cloud.lock().unwrap();
+    assert_eq!(cloud.stream.calls_made, 0);
+    assert!(cloud.stream.tags.is_empty());
+}
+
+#[test]
+fn a_second_look_holds_while_the_first_is_carried_out() {
+    let cloud = overloaded();
+    let _ = look(&Service(&cloud), Mode::Active, 30);
+    let second = look(&Service(&cloud), Mode::Active, 30);
+    assert_eq!((second.action, second.reason), (Action::Hold, Reason::StreamUpdating));
+    assert_eq!(cloud.lock().unwrap().stream.calls_rejected, 0);
+}
+
+#[test]
+fn tags_pause_and_guard() {
+    let cases = [
+        (PAUSED_TAG, "until the release", Reason::Paused),
+        (CALLS_TAG, "yesterday", Reason::CallsUnreadable),
+        (CALLS_TAG, "99999999999", Reason::ClockBehindCalls),
+    ];
+    for (tag, value, reason) in cases {
+        let cloud = overloaded();
+        cloud.lock().unwrap().stream.tags.insert(tag.to_owned(), value.to_owned());
+        let decision = look(&Service(&cloud), Mode::Active, 30);
+        assert_eq!((decision.action, decision.reason), (Action::Hold, reason), "{tag}={value}");
+    }
+    let cloud = overloaded();
+    cloud.lock().unwrap().stream.tags.insert(PAUSED_TAG.to_owned(), "false".to_owned());
+    assert_eq!(look(&Service(&cloud), Mode::Active, 30).action, Action::Resize);
+}
+
+/// The model behind a line that fails at the calls that are named, counted from zero.
+struct Faulty<'c> {
+    inner: Service<'c>,
+    fails: Vec<usize>,
+    calls: AtomicUsize,
+}
+
+impl Faulty<'_> {
+    fn call(&self, operation: &'static str) -> Result<(), ServiceError> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.fails.contains(&number) {
+            let message = "it failed".to_owned();
+            return Err(ServiceError { operation, kind: ServiceErrorKind::Unavailable, message });
+        }
+        Ok(())
+    }
+}
+
+impl StreamService for Faulty<'_> {
+    async fn describe(&self, stream: &str) -> Result<Description, ServiceError> {
+        self.call("DescribeStreamSummary")?;
+        self.inner.describe(stream).await
+    }
+
+    async fn metrics(
+        &self,
+        stream: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Points, ServiceError> {
+        self.call("GetMetricData")?;
+        self.inner.metrics(stream, from, to).await
+    }
+
+    async fn account(&self) -> Result<Account, ServiceError> {
+        self.call("DescribeLimits")?;
+        self.inner.account().await
+    }
+
+    async fn tags(&self, stream: &str) -> Result<BTreeMap<String, String>, ServiceError> {
+        self.call("ListTagsForStream")?;
+        self.inner.tags(stream).await
+    }
+
+    async fn set_tag(&self, stream: &str, key: &str, value: &str) -> Result<(), ServiceError> {
+        self.call("AddTagsToStream")?;
+        self.inner.set_tag(stream, key, value).await
+    }
+
+    async fn update_shard_count(&self, stream: &str, target: u32) -> Result<(), ServiceError> {
+        self.call("UpdateShardCount")?;
+        self.inner.update_shard_count(stream, target).await
+    }
+}
+
+/// Seven calls make a run that resizes. Whichever fails, nothing is resized that is not written
+/// down, and the answer is a hold with its reason; only the account's limit can be done without.
+#[test]
+fn a_run_survives_each_of_its_calls() {
+    const RUN: [&str; 7] = [
+        "DescribeStreamSummary",
+        "ListTagsForStream",
+        "GetMetricData",
+        "DescribeLimits",
+        "DescribeStreamSummary",
+        "AddTagsToStream",
+        "UpdateShardCount",
+    ];
+    for (number, operation) in RUN.into_iter().enumerate() {
+        let cloud = overloaded();
+        let faulty =
+            Faulty { inner: Service(&cloud), fails: vec![number], calls: AtomicUsize::new(0) };
+        let decision = look(&faulty, Mode::Active, 30);
+        let cloud = cloud.lock().unwrap();
+        let written = cloud.stream.tags.contains_key(CALLS_TAG);
+        if operation == "DescribeLimits" {
+            assert_eq!(decision.applied, Applied::Done);
+            continue;
+        }
+        assert_eq!(decision.action, Action::Hold, "{operation}");
+        assert_eq!(decision.reason, Reason::ServiceUnavailable, "{operation}");
+        assert!(decision.message.contains(operation), "{}", decision.message);
+        assert_eq!(cloud.stream.calls_made, 0, "{operation}");
+        assert_eq!(written, operation == "UpdateShardCount", "{operation}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// A day and more of wild load with gaps in the metrics, failing calls and looks at any time:
+    /// no call is illegal, and no shard is taken away while nothing is known.
+    #[test]
+    fn no_call_is_ever_illegal(seed: u64, gaps in 0.0_f64..0.4, failing in 0.0_f64..0.3) {
+        let cloud = cloud(4, gaps, seed);
+        let mut random = Pcg64Mcg::seed_from_u64(seed);
+        let mut load: f64 = 3.0;
+        for minute in 0..1_600 {
+            load = (load * random.random_range(0.9..1.112)).clamp(0.1, 60.0);
+            if random.random_ratio(1, 300) {
+                load = random.random_range(0.1..60.0);
+            }
+            offer(&cloud, minute, load);
+            let looks = u32::from(minute % 5 == 0) + u32::from(random.random_ratio(1, 20));
+            for _ in 0..looks {
+                let fails = (0..8).filter(|_| random.random_bool(failing)).collect();
+                let faulty =
+                    Faulty { inner: Service(&cloud), fails, calls: AtomicUsize::new(0) };
+                let decision = look(&faulty, Mode::Active, minute);
+                prop_assert!(decision.reason != Reason::ServiceLimit, "{}", decision.message);
+                prop_assert!(decision.reason != Reason::ServiceRefused, "{}", decision.message);
+            }
+        }
+        prop_assert_eq!(cloud.lock().unwrap().stream.calls_rejected, 0);
+    }
+}
