@@ -19,10 +19,6 @@ use self::lines::Lines;
 use self::summary::{Source, Summary};
 use self::world::{Input, World};
 
-/// How many records are carried one by one. More only makes the run longer: the volume is accounted
-/// for exactly in any case.
-const SAMPLE: f64 = 400_000.0;
-
 /// What to run, and where to.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -41,6 +37,10 @@ pub struct Arguments {
     /// What is drawn; the same seed gives the same bytes in every file
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// About how many records are carried one by one; the volume is accounted for exactly in any
+    /// case
+    #[arg(long, value_name = "RECORDS", default_value_t = 400_000, value_parser = clap::value_parser!(u32).range(1..))]
+    sample: u32,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => Lines::generated(seed),
     };
     let out = out::prepare(&arguments.out)?;
-    let one_in = sampling(&trace);
+    let one_in = sampling(&trace, arguments.sample);
     let bar = progress_bar(trace.minutes.len() as u64);
     let mut tell = |world: &World<'_>| {
         let (minutes, shards, records) = world.progress();
@@ -97,8 +97,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     clippy::cast_sign_loss,
     reason = "a quotient of positive numbers"
 )]
-fn sampling(trace: &Trace) -> u64 {
-    ((trace.total().records / SAMPLE).ceil() as u64).max(1)
+fn sampling(trace: &Trace, sample: u32) -> u64 {
+    ((trace.total().records / f64::from(sample)).ceil() as u64).max(1)
 }
 
 /// A bar on a terminal, nothing elsewhere.
