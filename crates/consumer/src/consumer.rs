@@ -165,11 +165,12 @@ where
         (Stage::Handle, outcome.unwrap_or_else(Outcome::from))
     }
 
-    /// A store that panics did not keep the envelope.
+    /// A store that panics did not keep the envelope. What it said may quote the envelope, and the
+    /// error is logged.
     async fn store(&self, envelope: &Envelope) -> Result<(), QuarantineError> {
         catch(async { self.quarantine.put(envelope).await })
             .await
-            .unwrap_or_else(|panicked| Err(QuarantineError::new("the store", panicked)))
+            .unwrap_or_else(|_: Panicked| Err(QuarantineError::new("the store", "it panicked")))
     }
 }
 

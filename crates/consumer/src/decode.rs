@@ -1,5 +1,8 @@
 //! From bytes to what a handler takes.
 
+#[cfg(feature = "access-log")]
+mod access_log;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -9,6 +12,9 @@ use serde_json::error::Category;
 
 use crate::event::Record;
 use crate::outcome::{BoxError, PoisonReason};
+
+#[cfg(feature = "access-log")]
+pub use access_log::AccessLog;
 
 /// Reads a payload.
 ///

@@ -4,26 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tidegate_consumer::decode::{DecodeError, Decoder};
-use tidegate_consumer::{Outcome, PoisonReason, Record, RecordHandler};
-use tidegate_transform::formats::apache::{self, AccessLine, ParseError, Request};
+use tidegate_consumer::{Outcome, Record, RecordHandler};
+use tidegate_transform::formats::apache::{AccessLine, Request};
 
-/// Reads access log lines; any other record is poison.
-pub struct AccessLog;
-
-impl Decoder for AccessLog {
-    type Item<'a> = AccessLine<'a>;
-
-    fn decode<'a>(&self, data: &'a [u8], _: &Record<'_>) -> Result<AccessLine<'a>, DecodeError> {
-        apache::parse(data).map_err(|error| {
-            let reason = match error {
-                ParseError::NotUtf8 { .. } => PoisonReason::Utf8,
-                _ => PoisonReason::Parse,
-            };
-            DecodeError::new(reason, error)
-        })
-    }
-}
+pub use tidegate_consumer::decode::AccessLog;
 
 /// Where the consumer delivers to: a tally that is sometimes down. Clones share it.
 #[derive(Clone, Default)]

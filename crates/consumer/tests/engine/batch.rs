@@ -174,7 +174,7 @@ impl Quarantine for Memory {
     async fn put(&self, envelope: &Envelope) -> Result<(), QuarantineError> {
         let write = self.writes.replace(self.writes.get() + 1);
         if self.outages.contains(&write) {
-            assert_eq!(write % 2, 0, "the store panics");
+            assert_eq!(write % 2, 0, "the payload was {}", envelope.payload);
             return Err(QuarantineError::new("memory", "outage"));
         }
         self.kept.borrow_mut().entry(envelope.key()).or_insert_with(|| envelope.clone());
