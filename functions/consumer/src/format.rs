@@ -1,0 +1,38 @@
+//! What a record has to be.
+
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use tidegate_consumer::decode::{self, AccessLog, DecodeError, Decoder};
+use tidegate_consumer::{Record, Text};
+
+/// What a record has to be; any other is poison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// One JSON object.
+    Json,
+    /// UTF-8.
+    Text,
+    /// One line of a combined access log.
+    AccessLog,
+}
+
+/// A payload that is of its format.
+#[derive(Debug)]
+pub struct Checked {
+    /// Its length.
+    pub size_bytes: usize,
+}
+
+impl Decoder for Format {
+    type Item<'a> = Checked;
+
+    fn decode(&self, data: &[u8], record: &Record<'_>) -> Result<Checked, DecodeError> {
+        match self {
+            Self::Json => drop(decode::json::<IgnoredAny>(data)?),
+            Self::Text => drop(Text.decode(data, record)?),
+            Self::AccessLog => drop(AccessLog.decode(data, record)?),
+        }
+        Ok(Checked { size_bytes: data.len() })
+    }
+}

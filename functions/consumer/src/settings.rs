@@ -1,0 +1,102 @@
+//! The consumer's settings, from the environment.
+
+use tidegate_aws::quarantine::S3Quarantine;
+use tidegate_consumer::Folder;
+use tidegate_runtime::settings::{self, SettingsError, Vars};
+
+use crate::format::Format;
+use crate::sink::Sink;
+use crate::store::Store;
+
+const QUARANTINE: &str = "TIDEGATE_QUARANTINE";
+const SINK: &str = "TIDEGATE_SINK";
+const FORMAT: &str = "TIDEGATE_FORMAT";
+/// Lambda's own: lines below it are not written.
+const LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
+
+/// What the function is configured to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// What a record has to be.
+    pub format: Format,
+    /// Where records are delivered to.
+    pub sink: Sink,
+    /// Where poison records go.
+    pub store: Store,
+}
+
+impl Settings {
+    /// Reads the settings, and creates the folder that they name.
+    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
+        let mut settings = settings::Settings::new(vars);
+        let store = settings.or(QUARANTINE, Store::Log, store);
+        let sink = settings.or(SINK, Sink::Log, sink);
+        let format = settings.or(FORMAT, Format::Json, format);
+        let level = vars.get(LOG_LEVEL).unwrap_or_default().to_ascii_uppercase();
+        if matches!(store, Store::Log) && matches!(&*level, "ERROR" | "FATAL") {
+            // The warnings are then all that would stay of poison records.
+            settings.reject(
+                QUARANTINE,
+                format!("another store than log while {LOG_LEVEL}={level} hides its lines"),
+            );
+        }
+        settings.finish(Self { format, sink, store })
+    }
+}
+
+fn store(text: &str) -> Result<Store, String> {
+    const STORES: &str = "s3://BUCKET/PREFIX, file:///FOLDER, log or log:payload";
+    match text.split_once(':').unwrap_or((text, "")) {
+        ("s3", place) => bucket(place.strip_prefix("//").unwrap_or_default()),
+        ("file", path) => folder(path.strip_prefix("//").unwrap_or_default()),
+        ("log", "payload") => Ok(Store::LogPayload),
+        _ if text == "log" => Ok(Store::Log),
+        ("sqs" | "dynamodb", _) => {
+            Err(format!("{STORES}; queues and tables cannot keep records yet"))
+        }
+        _ => Err(STORES.to_owned()),
+    }
+}
+
+fn bucket(place: &str) -> Result<Store, String> {
+    let place = place.trim_end_matches('/');
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    // "General purpose bucket naming rules", Amazon S3 User Guide, 2026-11: as far as a mistake is
+    // likely.
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(plain) {
+        return Err("s3://BUCKET or s3://BUCKET/PREFIX, with the name of a bucket".to_owned());
+    }
+    Ok(Store::S3(S3Quarantine::new(bucket, prefix), place.to_owned()))
+}
+
+fn folder(path: &str) -> Result<Store, String> {
+    if !path.starts_with('/') || path.len() < 2 {
+        return Err("file:///FOLDER, with the folder's whole path".to_owned());
+    }
+    Folder::create(path)
+        .map(Store::Folder)
+        .map_err(|error| format!("file:///FOLDER, with a folder that can be written, but {error}"))
+}
+
+fn sink(text: &str) -> Result<Sink, String> {
+    match text {
+        "log" => Ok(Sink::Log),
+        _ => Err("log, the only sink that there is yet; others are written on the crate \
+                  tidegate-consumer"
+            .to_owned()),
+    }
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "json" => Ok(Format::Json),
+        "text" => Ok(Format::Text),
+        "access-log" => Ok(Format::AccessLog),
+        _ => Err("json, text or access-log".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+    let vars: BTreeMap<String, String> =
+        pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    Settings::read(&vars).map_err(|error| error.to_string())
+}
+
+#[test]
+fn without_settings_records_are_json_and_the_log_is_all() {
+    let settings = read(&[(SINK, ""), (FORMAT, " ")]).unwrap();
+    assert_eq!((settings.format, settings.sink), (Format::Json, Sink::Log));
+    assert!(matches!(settings.store, Store::Log), "{:?}", settings.store);
+}
+
+#[test]
+fn each_value_is_taken() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = format!("file://{}/new/folder", root.path().display());
+    let stores = [
+        ("s3://my-bucket", "s3://my-bucket"),
+        ("s3://my-bucket/", "s3://my-bucket"),
+        ("s3://my-bucket/some/prefix/", "s3://my-bucket/some/prefix"),
+        (&folder, &folder),
+        ("log", "log"),
+        ("log:payload", "log:payload"),
+    ];
+    for (value, name) in stores {
+        assert_eq!(read(&[(QUARANTINE, value)]).unwrap().store.to_string(), name);
+    }
+    assert!(root.path().join("new/folder").is_dir());
+    let formats =
+        [("json", Format::Json), ("text", Format::Text), ("access-log", Format::AccessLog)];
+    for (value, format) in formats {
+        assert_eq!(read(&[(FORMAT, value), (SINK, "log")]).unwrap().format, format);
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_said_all_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("file"), "").unwrap();
+    let under_a_file = format!("file://{}/file/folder", root.path().display());
+    let stores = "s3://BUCKET/PREFIX, file:///FOLDER, log or log:payload";
+    let bucket = "s3://BUCKET or s3://BUCKET/PREFIX, with the name of a bucket";
+    let sinks = "log, the only sink that there is yet; others are written on the crate \
+                 tidegate-consumer";
+    let yet = "queues and tables cannot keep records yet";
+    let level = "another store than log while AWS_LAMBDA_LOG_LEVEL=ERROR hides its lines";
+    let cases = [
+        (QUARANTINE, "sqs:https://sqs.example/1/q", format!("{stores}; {yet}")),
+        (QUARANTINE, "dynamodb:table", format!("{stores}; {yet}")),
+        (QUARANTINE, "bucket", stores.to_owned()),
+        (QUARANTINE, "log:", stores.to_owned()),
+        (QUARANTINE, "log:payloads", stores.to_owned()),
+        (QUARANTINE, "/var/kept", stores.to_owned()),
+        (QUARANTINE, "s3:kept", bucket.to_owned()),
+        (QUARANTINE, "file:///", "file:///FOLDER, with the folder's whole path".to_owned()),
+        (QUARANTINE, "s3://", bucket.to_owned()),
+        (QUARANTINE, "s3:///prefix", bucket.to_owned()),
+        (QUARANTINE, "s3://My_Bucket/prefix", bucket.to_owned()),
+        (QUARANTINE, "file://folder", "file:///FOLDER, with the folder's whole path".to_owned()),
+        (
+            QUARANTINE,
+            &under_a_file,
+            "file:///FOLDER, with a folder that can be written, but Not a directory (os error 20)"
+                .to_owned(),
+        ),
+        (SINK, "s3://bucket", sinks.to_owned()),
+        (FORMAT, "JSON", "json, text or access-log".to_owned()),
+    ];
+    for (key, value, expected) in cases {
+        let error = read(&[(key, value)]).unwrap_err();
+        let expected = format!("a setting cannot be used: {key}={value:?}: expected {expected}");
+        assert_eq!(error, expected);
+    }
+    let error = read(&[(SINK, "x"), (FORMAT, "y"), (LOG_LEVEL, "error")]).unwrap_err();
+    assert_eq!(
+        error,
+        format!(
+            "3 settings cannot be used: TIDEGATE_SINK=\"x\": expected {sinks}; \
+             TIDEGATE_FORMAT=\"y\": expected json, text or access-log; \
+             TIDEGATE_QUARANTINE=\"\": expected {level}"
+        )
+    );
+}
+
+#[test]
+fn a_store_of_its_own_needs_no_log_lines() {
+    for (value, level) in [("log:payload", "FATAL"), ("s3://my-bucket", "ERROR"), ("log", "WARN")] {
+        let settings = read(&[(QUARANTINE, value), (LOG_LEVEL, level)]).unwrap();
+        assert_eq!(settings.store.to_string(), value);
+    }
+}
