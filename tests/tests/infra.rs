@@ -1,0 +1,302 @@
+//! The templates: what the linters say of them, and what no linter looks at.
+//!
+//! Each template is held in two forms, as it is written and as the CloudFormation that SAM makes of
+//! it, since in the short form nobody checks what a function's properties become.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use tidegate_runtime::settings::KEYS;
+use tidegate_tests::place::{files, root, text, tool};
+
+/// The templates as CloudFormation, by their paths; nothing when the tools are not there.
+static EXPANDED: LazyLock<Option<BTreeMap<PathBuf, Value>>> = LazyLock::new(|| {
+    let python = tool("sam/bin/python")?;
+    let expand = |path: PathBuf| {
+        let mut command = Command::new(&python);
+        let json = run(command.arg("tests/infra/expand.py").arg(&path));
+        let json = serde_json::from_str(&json).expect("the expander prints JSON");
+        (path, json)
+    };
+    Some(templates().into_iter().map(expand).collect())
+});
+
+#[test]
+fn cfn_lint_has_nothing_to_say() {
+    let Some(lint) = tool("sam/bin/cfn-lint") else { return };
+    let Some(expanded) = &*EXPANDED else { return };
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let mut command = Command::new(lint);
+    command.args(templates());
+    for (path, template) in expanded {
+        let name = path.file_stem().expect("a template has a name").to_string_lossy();
+        let path = folder.path().join(format!("{name}.expanded.json"));
+        std::fs::write(&path, template.to_string()).expect("a template can be written");
+        command.arg(path);
+    }
+    assert_eq!(run(&mut command), "");
+}
+
+#[test]
+fn sam_validates_the_root() {
+    let Some(sam) = tool("sam/bin/sam") else { return };
+    let home = tempfile::tempdir().expect("a folder can be made");
+    let mut command = Command::new(sam);
+    command.args(["validate", "--lint", "--region", "us-east-1"]);
+    // Without a word to anyone, and without a trace in the home of whoever runs it.
+    command.env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", home.path());
+    let said = run(&mut command);
+    assert!(said.contains("is a valid SAM Template"), "{said}");
+}
+
+#[test]
+fn an_alarm_can_fire() {
+    each("AWS::CloudWatch::Alarm", 9, |_, properties| {
+        let number = |key: &str| properties[key].as_u64().ok_or(format!("{key} is no number"));
+        let (points, periods) = (number("DatapointsToAlarm")?, number("EvaluationPeriods")?);
+        if points == 0 || points > periods {
+            return Err(format!("{points} of {periods} points are never there"));
+        }
+        if properties["TreatMissingData"].is_null() || properties["AlarmActions"].is_null() {
+            return Err("it leaves to a default what missing data mean, or tells nobody".into());
+        }
+        let returned = |metric: &&Value| metric["ReturnData"] == true;
+        match properties["Metrics"].as_array() {
+            Some(metrics) if metrics.iter().filter(returned).count() != 1 => {
+                Err("it watches one metric".into())
+            }
+            _ => Ok(()),
+        }
+    });
+}
+
+#[test]
+fn who_is_woken_lets_itself_be_woken() {
+    // "Using Lambda functions as alarm actions", Amazon CloudWatch User Guide, 2026-11.
+    let principals = ["lambda.alarms.cloudwatch.amazonaws.com"];
+    each("AWS::Lambda::Permission", 2, |_, properties| {
+        let principal = properties["Principal"].as_str().unwrap_or_default();
+        if !principals.contains(&principal) {
+            return Err(format!("{principal:?} is not a principal that calls these functions"));
+        }
+        let narrow = ["SourceAccount", "SourceArn"].iter().all(|key| !properties[*key].is_null());
+        if narrow { Ok(()) } else { Err("it admits every account or every alarm".into()) }
+    });
+    // Each alarm that calls a function of its own template is let in there.
+    each("AWS::CloudWatch::Alarm", 9, |here, properties| {
+        let target = properties["AlarmActions"].pointer("/0/Fn::GetAtt/0");
+        let Some(function) = target.and_then(Value::as_str) else { return Ok(()) };
+        let admitted =
+            here.template["Resources"].as_object().into_iter().flatten().any(|(_, r)| {
+                let of = |key: &str| r["Properties"][key].pointer("/Fn::GetAtt/0");
+                r["Type"] == "AWS::Lambda::Permission"
+                    && of("FunctionName").is_some_and(|name| name == function)
+                    && of("SourceArn").is_some_and(|name| name == here.name)
+            });
+        if admitted { Ok(()) } else { Err(format!("no permission lets it call {function}")) }
+    });
+}
+
+#[test]
+fn a_mapping_loses_nothing() {
+    each("AWS::Lambda::EventSourceMapping", 1, |here, properties| {
+        if properties["FunctionResponseTypes"] != serde_json::json!(["ReportBatchItemFailures"]) {
+            return Err("a partial answer would count as a success".into());
+        }
+        if properties["BisectBatchOnFunctionError"] != true {
+            return Err("a record that crashes the function would take its batch with it".into());
+        }
+        if properties["DestinationConfig"]["OnFailure"]["Destination"].is_null() {
+            return Err("what Lambda gives up would be gone".into());
+        }
+        // LATEST and TRIM_HORIZON are complete; AT_TIMESTAMP wants a time beside it.
+        let positions = possible(here.template, &properties["StartingPosition"]);
+        let valid = |value: &Value| value == "TRIM_HORIZON" || value == "LATEST";
+        if positions.is_empty() || !positions.iter().all(valid) {
+            return Err(format!("{positions:?} are not all positions to start at"));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nothing_has_a_fixed_name() {
+    // A name of one's own cannot be deployed twice, nor replaced by an update. `None`: has no name.
+    let names = BTreeMap::from([
+        ("AWS::CloudFormation::Stack", None),
+        ("AWS::CloudWatch::Alarm", Some("AlarmName")),
+        ("AWS::IAM::Role", Some("RoleName")),
+        ("AWS::Kinesis::Stream", Some("Name")),
+        ("AWS::KinesisFirehose::DeliveryStream", Some("DeliveryStreamName")),
+        ("AWS::Lambda::Alias", None),
+        ("AWS::Lambda::EventInvokeConfig", None),
+        ("AWS::Lambda::EventSourceMapping", None),
+        ("AWS::Lambda::Function", Some("FunctionName")),
+        ("AWS::Lambda::Permission", None),
+        ("AWS::Lambda::Version", None),
+        ("AWS::Logs::LogGroup", Some("LogGroupName")),
+        ("AWS::Logs::LogStream", Some("LogStreamName")),
+        ("AWS::S3::Bucket", Some("BucketName")),
+        ("AWS::S3::BucketPolicy", None),
+        ("AWS::Scheduler::Schedule", Some("Name")),
+    ]);
+    each("", 30, |here, properties| match names.get(here.kind) {
+        None => Err(format!("say here which property names a {}", here.kind)),
+        Some(Some(name)) if !properties[*name].is_null() => Err(format!("{name} is fixed")),
+        Some(_) => Ok(()),
+    });
+}
+
+#[test]
+fn buckets_outlive_their_stack_and_are_closed() {
+    each("AWS::S3::Bucket", 2, |here, properties| {
+        if here.resource["DeletionPolicy"] != "Retain"
+            || here.resource["UpdateReplacePolicy"] != "Retain"
+        {
+            return Err("the data would go with the stack".into());
+        }
+        let block = properties["PublicAccessBlockConfiguration"].as_object();
+        let closed =
+            block.is_some_and(|block| block.len() == 4 && block.values().all(|v| v == true));
+        if closed { Ok(()) } else { Err("it is not closed to the public".into()) }
+    });
+}
+
+#[test]
+fn functions_are_told_what_they_read() {
+    each("AWS::Lambda::Function", 3, |_, properties| {
+        let variables = properties["Environment"]["Variables"].as_object();
+        let variables = variables.ok_or("it has no settings")?;
+        match variables.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            Some(key) => Err(format!("no function reads {key}")),
+            None => Ok(()),
+        }
+    });
+}
+
+#[test]
+fn roles_reach_no_further_than_they_must() {
+    // What cannot be limited to a resource ("Actions, resources, and condition keys", Service
+    // Authorization Reference, 2026-11).
+    let unlimited = ["kinesis:DescribeLimits", "cloudwatch:GetMetricData"];
+    each("AWS::IAM::Role", 5, |_, properties| {
+        if properties["ManagedPolicyArns"].as_array().is_some_and(|arns| !arns.is_empty()) {
+            return Err(format!("{} reach further", properties["ManagedPolicyArns"]));
+        }
+        let policies = properties["Policies"].as_array().ok_or("it allows nothing")?;
+        for statement in policies.iter().flat_map(|p| list(&p["PolicyDocument"]["Statement"])) {
+            for action in list(&statement["Action"]) {
+                let action = action.as_str().unwrap_or_default();
+                let wide = list(&statement["Resource"]).iter().any(|resource| resource == "*");
+                if action.contains('*') || wide && !unlimited.contains(&action) {
+                    return Err(format!("{action} on {}", statement["Resource"]));
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_shard_count_comes_from_one_place() {
+    let initial = serde_json::json!({"Ref": "InitialShards"});
+    each("AWS::Kinesis::Stream", 1, |_, properties| {
+        if properties["ShardCount"] == initial { Ok(()) } else { Err("another count".into()) }
+    });
+    each("AWS::CloudFormation::Stack", 6, |_, properties| {
+        match properties["Parameters"].get("InitialShards") {
+            Some(value) if *value != initial => Err(format!("its InitialShards are {value}")),
+            _ => Ok(()),
+        }
+    });
+    // A count that one environment's section sets would be applied at its next deployment.
+    assert!(!text("samconfig.toml").contains("InitialShards"), "samconfig.toml sets the count");
+}
+
+#[test]
+fn the_root_and_the_parts_have_the_same_defaults() {
+    let Some(expanded) = &*EXPANDED else { return };
+    let whole = &expanded[Path::new("infra/template.yaml")]["Parameters"];
+    let mut problems = Vec::new();
+    for (path, template) in expanded {
+        for (name, parameter) in template["Parameters"].as_object().into_iter().flatten() {
+            // The whole lands access logs; a consumer alone is more likely to meet JSON.
+            let differs = whole.get(name).is_some_and(|of_whole| {
+                ["Type", "Default", "AllowedValues", "AllowedPattern", "MinValue", "MaxValue"]
+                    .iter()
+                    .any(|key| of_whole[*key] != parameter[*key])
+            });
+            if differs && name != "Format" {
+                problems.push(format!("{}: {name}: not as in the root", path.display()));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n  {}\n", problems.join("\n  "));
+}
+
+/// A resource of a template.
+struct Resource<'t> {
+    template: &'t Value,
+    name: &'t str,
+    kind: &'t str,
+    resource: &'t Value,
+}
+
+/// Checks every resource of a type (of any, when it is empty); at least `least` must be there, so
+/// that a check which finds nothing to look at does not pass.
+fn each(kind: &str, least: usize, check: impl Fn(&Resource<'_>, &Value) -> Result<(), String>) {
+    let Some(expanded) = &*EXPANDED else { return };
+    let (mut seen, mut problems) = (0, Vec::new());
+    for (path, template) in expanded {
+        for (name, resource) in template["Resources"].as_object().into_iter().flatten() {
+            let here = resource["Type"].as_str().unwrap_or_default();
+            if !kind.is_empty() && here != kind {
+                continue;
+            }
+            seen += 1;
+            let found = Resource { template, name, kind: here, resource };
+            if let Err(problem) = check(&found, &resource["Properties"]) {
+                problems.push(format!("{}: {name}: {problem}", path.display()));
+            }
+        }
+    }
+    assert!(seen >= least, "only {seen} of {kind:?} are there");
+    assert!(problems.is_empty(), "\n  {}\n", problems.join("\n  "));
+}
+
+/// The values that a property can have: those that its parameter allows, or itself.
+fn possible(template: &Value, value: &Value) -> Vec<Value> {
+    match value["Ref"].as_str() {
+        Some(name) => list(&template["Parameters"][name]["AllowedValues"]).to_vec(),
+        None => vec![value.clone()],
+    }
+}
+
+/// A list, or the one entry that stands for a list of one.
+fn list(value: &Value) -> &[Value] {
+    match value {
+        Value::Null => &[],
+        Value::Array(entries) => entries,
+        single => std::slice::from_ref(single),
+    }
+}
+
+fn templates() -> Vec<PathBuf> {
+    let found: Vec<_> =
+        files(&["yaml"]).into_iter().filter(|path| path.starts_with("infra")).collect();
+    assert!(found.len() >= 7, "{found:?}");
+    found
+}
+
+/// Runs a command in the root of the repository; what it wrote to stdout.
+fn run(command: &mut Command) -> String {
+    let output = command.current_dir(root()).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{said}{complained}", output.status);
+    said.into_owned()
+}
