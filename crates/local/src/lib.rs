@@ -13,6 +13,7 @@ pub mod mapping;
 pub mod metrics;
 pub mod objects;
 pub mod prefix;
+pub mod reference;
 pub mod shard;
 pub mod stream;
 pub mod trace;
