@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
+use tidegate_consumer::Record;
 use tidegate_consumer::decode::{self, AccessLog, DecodeError, Decoder};
-use tidegate_consumer::{Record, Text};
 
 /// What a record has to be; any other is poison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,9 +29,15 @@ impl Decoder for Format {
 
     fn decode(&self, data: &[u8], record: &Record<'_>) -> Result<Checked, DecodeError> {
         match self {
-            Self::Json => drop(decode::json::<IgnoredAny>(data)?),
-            Self::Text => drop(Text.decode(data, record)?),
-            Self::AccessLog => drop(AccessLog.decode(data, record)?),
+            Self::Json => {
+                decode::json::<IgnoredAny>(data)?;
+            }
+            Self::Text => {
+                decode::utf8(data)?;
+            }
+            Self::AccessLog => {
+                AccessLog.decode(data, record)?;
+            }
         }
         Ok(Checked { size_bytes: data.len() })
     }

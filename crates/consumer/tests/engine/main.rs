@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod batch;
+mod docs;
 mod fixtures;
 mod neighbours;
 mod properties;
