@@ -134,7 +134,7 @@ async fn serve<F: Function>(function: F, log: Arc<Log>) -> ExitCode {
             ),
         );
     }
-    let client = match Client::new(endpoint.unwrap_or_default()) {
+    let client = match Client::new(&endpoint.unwrap_or_default()) {
         Ok(client) => Arc::new(client),
         Err(error) => return fail(&log, &error.to_string()),
     };
@@ -227,9 +227,17 @@ struct Client {
 }
 
 impl Client {
-    fn new(endpoint: String) -> Result<Self, BoxError> {
-        let uri = Uri::builder().scheme("http").authority(endpoint).path_and_query("/").build()?;
-        let http = lambda_runtime_api_client::Client::builder().with_endpoint(uri).build()?;
+    /// Lambda gives a host and a port; other servers of this API give a URL with a path.
+    fn new(endpoint: &str) -> Result<Self, BoxError> {
+        let url = if endpoint.contains("://") {
+            endpoint.parse::<Uri>()
+        } else {
+            format!("http://{endpoint}").parse()
+        };
+        let url = url.ok().filter(|url| url.authority().is_some()).ok_or_else(|| {
+            format!("AWS_LAMBDA_RUNTIME_API={endpoint:?}: expected a host and a port, or a URL")
+        })?;
+        let http = lambda_runtime_api_client::Client::builder().with_endpoint(url).build()?;
         Ok(Self { http })
     }
 
@@ -275,8 +283,24 @@ fn error_body(error: &FunctionError) -> Vec<u8> {
 /// person starts the binary by hand; the log line says it in any case.
 async fn report_init_error(message: &str) {
     let Ok(endpoint) = std::env::var("AWS_LAMBDA_RUNTIME_API") else { return };
-    let Ok(client) = Client::new(endpoint) else { return };
+    let Ok(client) = Client::new(&endpoint) else { return };
     let error = FunctionError { kind: "StartFailed", message: message.to_owned() };
     let path = "/2018-06-01/runtime/init/error".to_owned();
     let _ = client.post(path, Some(error.kind), error_body(&error)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_api_is_a_host_or_a_url() {
+        for endpoint in ["127.0.0.1:9001", "[::1]:9001", "http://127.0.0.1:9000/.rt/consumer"] {
+            assert!(Client::new(endpoint).is_ok(), "{endpoint}");
+        }
+        for endpoint in ["", "http://", "not a host"] {
+            let error = Client::new(endpoint).err().map(|error| error.to_string());
+            assert!(error.is_some_and(|text| text.contains("a host and a port")), "{endpoint}");
+        }
+    }
 }
