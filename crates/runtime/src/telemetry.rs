@@ -76,9 +76,14 @@ impl Log {
     ///
     /// A line that cannot be written is given up: the log must not fail the work.
     pub fn event(&self, level: Level, event: &str, fields: &impl Serialize) {
-        if level < self.least {
-            return;
+        if level >= self.least {
+            self.keep(level, event, fields);
         }
+    }
+
+    /// One event that is written whatever the level that was asked for: the trace of something that
+    /// has no other.
+    pub fn keep(&self, level: Level, event: &str, fields: &impl Serialize) {
         let mut line = Map::new();
         line.insert("timestamp".into(), json!(crate::clock::now().to_string()));
         line.insert("level".into(), json!(level.name()));

@@ -74,7 +74,8 @@ impl StreamConsumer {
     /// The report as lines, and its figures as metrics. No payload is in any of them.
     fn tell(&self, report: &Report, function_name: &str) {
         for poison in &report.poison {
-            self.log.event(Level::Warn, "quarantined", poison);
+            // Whatever level is asked for: it is the one trace that no store's outage takes away.
+            self.log.keep(Level::Warn, "quarantined", poison);
         }
         let retry = report.retry.as_ref();
         let level = if retry.is_some() { Level::Warn } else { Level::Info };

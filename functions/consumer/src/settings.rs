@@ -11,8 +11,6 @@ use crate::store::Store;
 const QUARANTINE: &str = "TIDEGATE_QUARANTINE";
 const SINK: &str = "TIDEGATE_SINK";
 const FORMAT: &str = "TIDEGATE_FORMAT";
-/// Lambda's own: lines below it are not written.
-const LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
 
 /// What the function is configured to do.
 #[derive(Debug)]
@@ -32,14 +30,6 @@ impl Settings {
         let store = settings.or(QUARANTINE, Store::Log, store);
         let sink = settings.or(SINK, Sink::Log, sink);
         let format = settings.or(FORMAT, Format::Json, format);
-        let level = vars.get(LOG_LEVEL).unwrap_or_default().to_ascii_uppercase();
-        if matches!(store, Store::Log) && matches!(&*level, "ERROR" | "FATAL") {
-            // The warnings are then all that would stay of poison records.
-            settings.reject(
-                QUARANTINE,
-                format!("another store than log while {LOG_LEVEL}={level} hides its lines"),
-            );
-        }
         settings.finish(Self { format, sink, store })
     }
 }

@@ -172,6 +172,12 @@ fn what_is_delivered_can_be_seen() {
 }
 
 #[test]
+fn a_poison_record_is_told_at_any_level() {
+    let (_, lines) = Bench::start(Level::Error, &[]).invoke(fixture("bad-json"));
+    assert_eq!(lines[0]["event"], "quarantined");
+}
+
+#[test]
 fn the_start_says_what_is_configured() {
     let bench = Bench::start(Level::Info, &[("TIDEGATE_QUARANTINE", "s3://my-bucket/prefix")]);
     let line: Value = serde_json::from_slice(&bench.captured.0.lock().unwrap()).unwrap();

@@ -48,7 +48,6 @@ fn what_cannot_be_used_is_said_all_at_once() {
     let sinks = "log, the only sink that there is yet; others are written on the crate \
                  tidegate-consumer";
     let yet = "queues and tables cannot keep records yet";
-    let level = "another store than log while AWS_LAMBDA_LOG_LEVEL=ERROR hides its lines";
     let cases = [
         (QUARANTINE, "sqs:https://sqs.example/1/q", format!("{stores}; {yet}")),
         (QUARANTINE, "dynamodb:table", format!("{stores}; {yet}")),
@@ -76,21 +75,12 @@ fn what_cannot_be_used_is_said_all_at_once() {
         let expected = format!("a setting cannot be used: {key}={value:?}: expected {expected}");
         assert_eq!(error, expected);
     }
-    let error = read(&[(SINK, "x"), (FORMAT, "y"), (LOG_LEVEL, "error")]).unwrap_err();
+    let error = read(&[(SINK, "x"), (FORMAT, "y")]).unwrap_err();
     assert_eq!(
         error,
         format!(
-            "3 settings cannot be used: TIDEGATE_SINK=\"x\": expected {sinks}; \
-             TIDEGATE_FORMAT=\"y\": expected json, text or access-log; \
-             TIDEGATE_QUARANTINE=\"\": expected {level}"
+            "2 settings cannot be used: TIDEGATE_SINK=\"x\": expected {sinks}; \
+             TIDEGATE_FORMAT=\"y\": expected json, text or access-log"
         )
     );
-}
-
-#[test]
-fn a_store_of_its_own_needs_no_log_lines() {
-    for (value, level) in [("log:payload", "FATAL"), ("s3://my-bucket", "ERROR"), ("log", "WARN")] {
-        let settings = read(&[(QUARANTINE, value), (LOG_LEVEL, level)]).unwrap();
-        assert_eq!(settings.store.to_string(), value);
-    }
 }
