@@ -4,7 +4,9 @@
 //! 2 wrong usage.
 
 mod demo;
+mod page;
 mod plan;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ struct Arguments {
 enum Command {
     /// Runs the whole system on the embedded model of AWS; no account needed
     Demo(demo::Arguments),
+    /// Tries policies on a traffic history, in the reference model; no account needed
+    Simulate(simulate::Arguments),
     /// Says what the autoscaler would do with a stream now, and why; changes nothing
     Plan(plan::Arguments),
 }
@@ -29,6 +33,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
     };
     match outcome {
