@@ -16,7 +16,7 @@ use super::model::{self, DAY_MINUTES, Kind};
 use super::schedule::Schedule;
 use crate::trace::{self, Trace};
 
-/// Up to this count every one is considered; above, each is a thirty-second more than the one
+/// Up to this count every one is considered; above, in steps of at most a thirty-second of the one
 /// before, so that a stream of thousands of shards is planned too.
 const EVERY_COUNT_TO: u32 = 64;
 
