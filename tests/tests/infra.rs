@@ -216,6 +216,49 @@ fn the_shard_count_comes_from_one_place() {
     assert!(!text("samconfig.toml").contains("InitialShards"), "samconfig.toml sets the count");
 }
 
+/// Numbers in different places that mean something together.
+#[test]
+fn numbers_fit_together() {
+    let Some(expanded) = &*EXPANDED else { return };
+    let of = |part: &str, pointer: &str| {
+        let found = expanded[&PathBuf::from(format!("infra/{part}.yaml"))].pointer(pointer);
+        found.unwrap_or_else(|| panic!("infra/{part}.yaml has no {pointer}")).clone()
+    };
+    let number = |value: Value| value.as_i64().unwrap_or_else(|| panic!("{value} is no number"));
+    // The alarm on utilization divides by the function's own metric, a point a run: one heartbeat may
+    // fail, and the alarm still finds a point in the minutes that it looks at.
+    let slowest = list(&of("autoscaler", "/Parameters/Heartbeat/AllowedValues"))
+        .iter()
+        .filter_map(|rate| rate.as_str()?.strip_prefix("rate(")?.split(' ').next()?.parse().ok())
+        .max();
+    let minutes = number(of("autoscaler", "/Resources/Busy/Properties/EvaluationPeriods"));
+    assert!(slowest.is_some_and(|slowest: i64| 2 * slowest <= minutes), "{slowest:?} of {minutes}");
+    // Lambda gives a record up, and keeps it, before the stream forgets it.
+    let age_secs = number(of("consumer", "/Parameters/MaximumRecordAgeSeconds/Default"));
+    let retention_hours = number(of("stream", "/Parameters/RetentionHours/MinValue"));
+    assert!(age_secs < retention_hours * 3_600, "{age_secs} s of {retention_hours} h");
+    // Firehose gives an invocation up after five minutes.
+    assert!(number(of("transform", "/Parameters/TimeoutSeconds/MaxValue")) <= 300);
+}
+
+/// A part that is not given what it wants fails in the middle of a deployment.
+#[test]
+fn the_root_gives_each_part_what_it_wants() {
+    let Some(expanded) = &*EXPANDED else { return };
+    each("AWS::CloudFormation::Stack", 6, |here, properties| {
+        let part = PathBuf::from(format!("infra/{}.yaml", here.name.to_lowercase()));
+        let wanted = expanded[&part]["Parameters"].as_object().ok_or("it has no parameters")?;
+        let given = properties["Parameters"].as_object().ok_or("it is given nothing")?;
+        if let Some(name) = given.keys().find(|name| !wanted.contains_key(*name)) {
+            return Err(format!("{name} is not a parameter of {}", part.display()));
+        }
+        let missing = wanted
+            .iter()
+            .find(|(name, parameter)| parameter["Default"].is_null() && !given.contains_key(*name));
+        missing.map_or(Ok(()), |(name, _)| Err(format!("it is not given {name}")))
+    });
+}
+
 #[test]
 fn the_root_and_the_parts_have_the_same_defaults() {
     let Some(expanded) = &*EXPANDED else { return };
