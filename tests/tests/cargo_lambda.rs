@@ -1,14 +1,13 @@
 //! The README's `cargo lambda invoke`, on cargo-lambda's own Runtime API, with the built functions.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_tests::http;
 use tidegate_tests::place::{bootstrap, fixture, root, tool};
 
 /// A process that ends with the test.
@@ -58,7 +57,8 @@ fn each_function_answers_cargo_lambda_invoke() {
     watch.current_dir(root()).args(["lambda", "watch", "--only-lambda-apis", "--ignore-changes"]);
     let _watch = spawn(watch.args(["-A", "127.0.0.1", "-P", &at]));
     for _ in 0..200 {
-        if http::request(port, "GET", "/", &[], b"").is_some() {
+        // Connected, and no more: a request would be taken for an invocation.
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             break;
         }
         sleep(Duration::from_millis(50));
