@@ -58,6 +58,29 @@ pub struct Alarm {
     pub state: State,
 }
 
+/// The two alarms of the template, which say nothing yet.
+pub fn deployed() -> [Alarm; 2] {
+    let state = State::InsufficientData;
+    [
+        Alarm {
+            name: "busy",
+            watched: Watched::Utilization,
+            threshold: 0.8,
+            evaluation_periods: 10,
+            datapoints_to_alarm: 1,
+            state,
+        },
+        Alarm {
+            name: "throttled",
+            watched: Watched::Throttled,
+            threshold: 0.0,
+            evaluation_periods: 1,
+            datapoints_to_alarm: 1,
+            state,
+        },
+    ]
+}
+
 /// A change of an alarm's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {

@@ -18,7 +18,7 @@ use tidegate_autoscaler::event::{self, Wake};
 use tidegate_autoscaler::run::{self, LOOK_BACK};
 use tidegate_autoscaler::{Mode, Policy};
 use tidegate_consumer::{Call, Consumer, Folder as QuarantineFolder};
-use tidegate_local::alarm::{Alarm, State, Watched};
+use tidegate_local::alarm::{self, Alarm, State};
 use tidegate_local::cloud::{Cloud, Service};
 use tidegate_local::delivery::{self, Delivery};
 use tidegate_local::fluid::Volume;
@@ -220,7 +220,7 @@ impl<'a> World<'a> {
             transform: Engine::new(pipeline),
             response: Vec::new(),
             bucket: Folder(out.join("s3")),
-            alarms: alarms(),
+            alarms: alarm::deployed(),
             outages: random(3),
             outage_ends: trace.start,
             decisions: BufWriter::new(decisions),
@@ -471,27 +471,4 @@ impl Measured {
 )]
 fn starting_shards(trace: &Trace) -> u32 {
     (trace.first_hour_peak() / 0.7).ceil().clamp(1.0, 10_000.0) as u32
-}
-
-/// The alarms of the template.
-fn alarms() -> [Alarm; 2] {
-    let state = State::InsufficientData;
-    [
-        Alarm {
-            name: "busy",
-            watched: Watched::Utilization,
-            threshold: 0.8,
-            evaluation_periods: 10,
-            datapoints_to_alarm: 1,
-            state,
-        },
-        Alarm {
-            name: "throttled",
-            watched: Watched::Throttled,
-            threshold: 0.0,
-            evaluation_periods: 1,
-            datapoints_to_alarm: 1,
-            state,
-        },
-    ]
 }

@@ -34,7 +34,6 @@ use jiff::SignedDuration;
 
 pub use model::{Call, Kind, Minute, Run};
 pub use policy::{Change, Policy, Refused, Seen};
-pub use tidegate::alarms;
 
 use crate::trace::Trace;
 

@@ -12,7 +12,7 @@ use tidegate_autoscaler::{Mode, Policy as Rules, decide};
 
 use super::model::{Kind, Minute};
 use super::policy::{Change, Policy, Seen};
-use crate::alarm::{Alarm, State, Watched};
+use crate::alarm::{self, Alarm, State};
 use crate::metrics::{
     Delay, INCOMING_BYTES, INCOMING_RECORDS, Metrics, OPEN_SHARDS, WRITE_THROTTLED,
 };
@@ -28,29 +28,6 @@ const DELAY: Delay =
 const ALARMS_KEEP: SignedDuration = SignedDuration::from_hours(1);
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-
-/// The two alarms of the template.
-pub fn alarms() -> [Alarm; 2] {
-    let state = State::InsufficientData;
-    [
-        Alarm {
-            name: "busy",
-            watched: Watched::Utilization,
-            threshold: 0.8,
-            evaluation_periods: 10,
-            datapoints_to_alarm: 1,
-            state,
-        },
-        Alarm {
-            name: "throttled",
-            watched: Watched::Throttled,
-            threshold: 0.0,
-            evaluation_periods: 1,
-            datapoints_to_alarm: 1,
-            state,
-        },
-    ]
-}
 
 /// The engine with all that it knows.
 pub struct Tidegate {
@@ -72,7 +49,7 @@ impl Tidegate {
         Self {
             heartbeat_minutes: heartbeat_minutes.max(1),
             rules: Rules::default(),
-            alarms: alarms(),
+            alarms: alarm::deployed(),
             metrics: Metrics::new(DELAY, ALARMS_KEEP, Pcg64Mcg::new(0)),
             observation: Observation {
                 stream: "simulated".to_owned(),
