@@ -3,16 +3,21 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use lambda_simulator::{InvocationBuilder, InvocationStatus, Simulator};
+use lambda_simulator::{
+    InvocationBuilder, InvocationState, InvocationStatus, Simulator, SimulatorError,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// The time that an invocation may take; a hang ends the test.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the simulator is asked to wait at a time.
+const TURN: Duration = Duration::from_millis(20);
 
 /// A function that runs.
 pub struct Lambda {
@@ -68,7 +73,7 @@ impl Lambda {
                 .function_arn("arn:aws:lambda:us-east-1:111122223333:function:under-test")
                 .build()?;
             let request_id = self.simulator.enqueue(invocation).await;
-            let state = self.simulator.wait_for_invocation_complete(&request_id, PATIENCE).await?;
+            let state = self.wait(&request_id).await?;
             match (state.status, state.response, state.error) {
                 (InvocationStatus::Success, Some(response), _) => {
                     Ok(Ended::Response(response.payload))
@@ -77,6 +82,18 @@ impl Lambda {
                 (status, ..) => bail!("the invocation ended as {status:?}"),
             }
         })
+    }
+
+    /// Waits for an invocation to end, in short turns: the simulator can miss an end that falls
+    /// between its look and its wait, and sees it at the next look.
+    async fn wait(&self, request_id: &str) -> anyhow::Result<InvocationState> {
+        let started = Instant::now();
+        loop {
+            match self.simulator.wait_for_invocation_complete(request_id, TURN).await {
+                Err(SimulatorError::Timeout(_)) if started.elapsed() < PATIENCE => {}
+                ended => return Ok(ended?),
+            }
+        }
     }
 
     /// Calls the function and expects a response.
