@@ -1,9 +1,9 @@
 //! Decides how many shards a Kinesis stream should have, and why.
 //!
 //! [`decide`](decide::decide) is one pure function of an observation, a policy, a history and the
-//! time. [`run`](run::run) is the sequence around it (observe, decide, plan, apply) over one port
-//! of a few operations, [`StreamService`](run::StreamService), which `tidegate-aws` implements on
-//! the AWS SDK and `tidegate-local` on the embedded model.
+//! time. [`run`](run::run) is the sequence around it (observe, decide, plan, apply) over a few
+//! operations, the [`port`], which `tidegate-aws` implements on the AWS SDK and `tidegate-local` on
+//! the embedded model.
 //!
 //! An event only says "look at this stream now" ([`event`]): whatever woke the autoscaler, it reads
 //! the metrics itself, so duplicate, late and reordered alarms are harmless.
@@ -17,6 +17,7 @@ pub mod history;
 pub mod limits;
 pub mod observation;
 pub mod policy;
+pub mod port;
 pub mod run;
 pub mod staircase;
 pub mod units;

@@ -1,16 +1,14 @@
 //! One look at one stream: observe, decide, plan, apply.
 
-use std::collections::BTreeMap;
-use std::future::Future;
-
 use jiff::{SignedDuration, Timestamp};
 
 use crate::decide::decide;
 use crate::decision::{Action, Applied, Decision, Plan, Reason, Stage};
 use crate::history::{CALLS_TAG, Calls, History};
 use crate::limits;
-use crate::observation::{self, Account, Description, Metrics, Observation, Status};
+use crate::observation::{self, Observation, Status};
 use crate::policy::{Mode, Policy};
+use crate::port::{ServiceError, StreamService};
 
 /// How much of the metrics is read: a day for the forecast, and the span that it is widened by.
 /// GetMetricData is priced by the metric, not by the point.
@@ -18,93 +16,6 @@ pub const LOOK_BACK: SignedDuration = SignedDuration::from_hours(26);
 
 /// The tag that pauses the autoscaler for a stream, with any value but `false`.
 pub const PAUSED_TAG: &str = "tidegate:paused";
-
-/// The few operations that the autoscaler needs of AWS, in our own words.
-pub trait StreamService: Sync {
-    /// DescribeStreamSummary.
-    fn describe(
-        &self,
-        stream: &str,
-    ) -> impl Future<Output = Result<Description, ServiceError>> + Send;
-
-    /// GetMetricData: the four metrics of the stream by the minute.
-    fn metrics(
-        &self,
-        stream: &str,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> impl Future<Output = Result<Metrics, ServiceError>> + Send;
-
-    /// DescribeLimits.
-    fn account(&self) -> impl Future<Output = Result<Account, ServiceError>> + Send;
-
-    /// ListTagsForStream.
-    fn tags(
-        &self,
-        stream: &str,
-    ) -> impl Future<Output = Result<BTreeMap<String, String>, ServiceError>> + Send;
-
-    /// AddTagsToStream, one tag.
-    fn set_tag(
-        &self,
-        stream: &str,
-        key: &str,
-        value: &str,
-    ) -> impl Future<Output = Result<(), ServiceError>> + Send;
-
-    /// UpdateShardCount, uniform.
-    fn update_shard_count(
-        &self,
-        stream: &str,
-        target: u32,
-    ) -> impl Future<Output = Result<(), ServiceError>> + Send;
-}
-
-/// What went wrong with a call, by what follows from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceErrorKind {
-    /// The stream does not exist.
-    NotFound,
-    /// The stream is being changed.
-    InUse,
-    /// A limit of the service or the account.
-    LimitExceeded,
-    /// Too many requests; the SDK's own retries are spent.
-    Throttled,
-    /// The function's role may not.
-    Denied,
-    /// The request was refused as not valid.
-    Invalid,
-    /// No answer, or an error of the service.
-    Unavailable,
-}
-
-/// A call to AWS that failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{operation}: {message}")]
-pub struct ServiceError {
-    /// The operation, as in the API reference.
-    pub operation: &'static str,
-    /// What follows from it.
-    pub kind: ServiceErrorKind,
-    /// What AWS said.
-    pub message: String,
-}
-
-impl ServiceError {
-    /// The one consequence of each kind of error: the reason to hold.
-    pub const fn reason(&self) -> Reason {
-        match self.kind {
-            ServiceErrorKind::NotFound => Reason::StreamNotFound,
-            ServiceErrorKind::InUse => Reason::StreamUpdating,
-            ServiceErrorKind::LimitExceeded => Reason::ServiceLimit,
-            ServiceErrorKind::Throttled => Reason::ServiceThrottled,
-            ServiceErrorKind::Denied => Reason::AccessDenied,
-            ServiceErrorKind::Invalid => Reason::ServiceRefused,
-            ServiceErrorKind::Unavailable => Reason::ServiceUnavailable,
-        }
-    }
-}
 
 /// Looks at a stream once. Never fails: what AWS refuses is a hold with its reason.
 pub async fn run<S: StreamService>(
@@ -156,7 +67,8 @@ pub async fn observe<S: StreamService>(
     let tags = service.tags(stream).await?;
     let calls = Calls::from_tag(tags.get(CALLS_TAG).map_or("", String::as_str))
         .map_err(|error| Blind { reason: Reason::CallsUnreadable, message: error.to_string() })?;
-    let metrics = service.metrics(stream, now - LOOK_BACK, now).await?;
+    let mut metrics = service.metrics(&[stream.to_owned()], now - LOOK_BACK, now).await?;
+    let metrics = metrics.remove(stream).unwrap_or_default();
     let account = service.account().await.ok();
     let (minutes, absurd_points) = observation::assemble(&metrics, now);
     let history = History::new(calls, &minutes);

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_kinesis::types::{ScalingType, StreamMode, StreamStatus};
+use aws_sdk_kinesis::types::{ScalingType, StreamMode, StreamModeDetails, StreamStatus};
 use jiff::Timestamp;
 use tidegate_autoscaler::observation::{Account, Capacity, Description, Metrics, Point, Status};
-use tidegate_autoscaler::run::{ServiceError, ServiceErrorKind, StreamService};
+use tidegate_autoscaler::port::{Found, ServiceError, ServiceErrorKind, StreamService};
 
 use crate::Config;
 
@@ -46,37 +46,8 @@ impl Aws {
     }
 }
 
-impl StreamService for Aws {
-    async fn describe(&self, stream: &str) -> Result<Description, ServiceError> {
-        const OPERATION: &str = "DescribeStreamSummary";
-        let answer = self
-            .kinesis
-            .describe_stream_summary()
-            .stream_name(stream)
-            .send()
-            .await
-            .map_err(|error| service_error(OPERATION, &error))?;
-        let summary = answer
-            .stream_description_summary()
-            .ok_or_else(|| unreadable(OPERATION, "it has no description of the stream"))?;
-        let status = match summary.stream_status() {
-            StreamStatus::Active => Status::Active,
-            StreamStatus::Updating => Status::Updating,
-            StreamStatus::Creating => Status::Creating,
-            StreamStatus::Deleting => Status::Deleting,
-            _ => Status::Unknown,
-        };
-        let on_demand = summary
-            .stream_mode_details()
-            .is_some_and(|mode| *mode.stream_mode() == StreamMode::OnDemand);
-        Ok(Description {
-            status,
-            capacity: if on_demand { Capacity::OnDemand } else { Capacity::Provisioned },
-            open_shards: count(OPERATION, summary.open_shard_count())?,
-        })
-    }
-
-    async fn metrics(
+impl Aws {
+    async fn metrics_of(
         &self,
         stream: &str,
         from: Timestamp,
@@ -108,6 +79,40 @@ impl StreamService for Aws {
             }
         }
         Ok(metrics)
+    }
+}
+
+impl StreamService for Aws {
+    async fn describe(&self, stream: &str) -> Result<Description, ServiceError> {
+        const OPERATION: &str = "DescribeStreamSummary";
+        let answer = self
+            .kinesis
+            .describe_stream_summary()
+            .stream_name(stream)
+            .send()
+            .await
+            .map_err(|error| service_error(OPERATION, &error))?;
+        let summary = answer
+            .stream_description_summary()
+            .ok_or_else(|| unreadable(OPERATION, "it has no description of the stream"))?;
+        Ok(Description {
+            status: status(Some(summary.stream_status())),
+            capacity: capacity(summary.stream_mode_details()),
+            open_shards: count(OPERATION, summary.open_shard_count())?,
+        })
+    }
+
+    async fn metrics(
+        &self,
+        streams: &[String],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<BTreeMap<String, Metrics>, ServiceError> {
+        let mut all = BTreeMap::new();
+        for stream in streams {
+            all.insert(stream.clone(), self.metrics_of(stream, from, to).await?);
+        }
+        Ok(all)
     }
 
     async fn account(&self) -> Result<Account, ServiceError> {
@@ -168,6 +173,45 @@ impl StreamService for Aws {
             .await
             .map_err(|error| service_error(OPERATION, &error))?;
         Ok(())
+    }
+
+    async fn opted_in(&self) -> Result<Vec<Found>, ServiceError> {
+        let mut pages = self.kinesis.list_streams().into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| service_error("ListStreams", &error))?;
+            for stream in page.stream_summaries() {
+                let tags = self.tags(stream.stream_name()).await?;
+                if Found::opts_in(&tags) {
+                    found.push(Found {
+                        name: stream.stream_name().to_owned(),
+                        tags,
+                        status: status(Some(stream.stream_status())),
+                        capacity: capacity(stream.stream_mode_details()),
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The state in our words.
+fn status(status: Option<&StreamStatus>) -> Status {
+    match status {
+        Some(StreamStatus::Active) => Status::Active,
+        Some(StreamStatus::Updating) => Status::Updating,
+        Some(StreamStatus::Creating) => Status::Creating,
+        Some(StreamStatus::Deleting) => Status::Deleting,
+        _ => Status::Unknown,
+    }
+}
+
+/// The capacity mode in our words.
+fn capacity(mode: Option<&StreamModeDetails>) -> Capacity {
+    match mode.map(StreamModeDetails::stream_mode) {
+        Some(StreamMode::OnDemand) => Capacity::OnDemand,
+        _ => Capacity::Provisioned,
     }
 }
 

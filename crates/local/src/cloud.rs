@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tidegate_autoscaler::observation::{self, Account, Capacity, Description, Point, Status};
-use tidegate_autoscaler::run::{ServiceError, ServiceErrorKind, StreamService};
+use tidegate_autoscaler::port::{Found, ServiceError, ServiceErrorKind, StreamService};
 
 use crate::metrics::{
     INCOMING_BYTES, INCOMING_RECORDS, ITERATOR_AGE, Metrics, Name, Reported, WRITE_THROTTLED,
@@ -56,21 +56,27 @@ impl StreamService for Service<'_> {
 
     async fn metrics(
         &self,
-        stream: &str,
+        streams: &[String],
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<observation::Metrics, ServiceError> {
-        let cloud = self.known("GetMetricData", stream)?;
+    ) -> Result<BTreeMap<String, observation::Metrics>, ServiceError> {
+        let cloud = self.cloud();
         let read = |name: Name, statistic: fn(&Reported) -> f64| -> Vec<Point> {
             let seen = cloud.metrics.visible(name, from, to, cloud.now);
             seen.map(|(at, reported)| (at, statistic(reported))).collect()
         };
-        Ok(observation::Metrics {
-            incoming_bytes: read(INCOMING_BYTES, |reported| reported.sum),
-            incoming_records: read(INCOMING_RECORDS, |reported| reported.sum),
-            write_throttled: read(WRITE_THROTTLED, |reported| reported.sum),
-            iterator_age_ms: read(ITERATOR_AGE, |reported| reported.maximum),
-        })
+        let known = streams.iter().filter(|name| *name == cloud.stream.name());
+        Ok(known
+            .map(|name| {
+                let metrics = observation::Metrics {
+                    incoming_bytes: read(INCOMING_BYTES, |reported| reported.sum),
+                    incoming_records: read(INCOMING_RECORDS, |reported| reported.sum),
+                    write_throttled: read(WRITE_THROTTLED, |reported| reported.sum),
+                    iterator_age_ms: read(ITERATOR_AGE, |reported| reported.maximum),
+                };
+                (name.clone(), metrics)
+            })
+            .collect())
     }
 
     async fn account(&self) -> Result<Account, ServiceError> {
@@ -105,5 +111,17 @@ impl StreamService for Service<'_> {
             let message = format!("{code}: {refused}");
             ServiceError { operation: "UpdateShardCount", kind, message }
         })
+    }
+
+    async fn opted_in(&self) -> Result<Vec<Found>, ServiceError> {
+        let (name, tags) = {
+            let cloud = self.cloud();
+            (cloud.stream.name().to_owned(), cloud.stream.tags.clone())
+        };
+        if !Found::opts_in(&tags) {
+            return Ok(Vec::new());
+        }
+        let Description { status, capacity, .. } = self.describe(&name).await?;
+        Ok(vec![Found { name, tags, status, capacity }])
     }
 }

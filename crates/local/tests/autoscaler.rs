@@ -18,9 +18,8 @@ use rand_pcg::Pcg64Mcg;
 use tidegate_autoscaler::decision::{Action, Applied, Decision};
 use tidegate_autoscaler::history::CALLS_TAG;
 use tidegate_autoscaler::observation::{Account, Description, Metrics as Points};
-use tidegate_autoscaler::run::{
-    self, LOOK_BACK, PAUSED_TAG, ServiceError, ServiceErrorKind, StreamService,
-};
+use tidegate_autoscaler::port::{Found, ServiceError, ServiceErrorKind, StreamService};
+use tidegate_autoscaler::run::{self, LOOK_BACK, PAUSED_TAG};
 use tidegate_autoscaler::{Mode, Policy, Reason};
 use tidegate_local::cloud::{Cloud, Service};
 use tidegate_local::fluid::Volume;
@@ -145,12 +144,12 @@ impl StreamService for Faulty<'_> {
 
     async fn metrics(
         &self,
-        stream: &str,
+        streams: &[String],
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Points, ServiceError> {
+    ) -> Result<BTreeMap<String, Points>, ServiceError> {
         self.call("GetMetricData")?;
-        self.inner.metrics(stream, from, to).await
+        self.inner.metrics(streams, from, to).await
     }
 
     async fn account(&self) -> Result<Account, ServiceError> {
@@ -171,6 +170,11 @@ impl StreamService for Faulty<'_> {
     async fn update_shard_count(&self, stream: &str, target: u32) -> Result<(), ServiceError> {
         self.call("UpdateShardCount")?;
         self.inner.update_shard_count(stream, target).await
+    }
+
+    async fn opted_in(&self) -> Result<Vec<Found>, ServiceError> {
+        self.call("ListStreams")?;
+        self.inner.opted_in().await
     }
 }
 

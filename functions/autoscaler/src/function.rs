@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tidegate_autoscaler::decision::{Action, Decision, Reason};
 use tidegate_autoscaler::event::{self, EventError, Look, Wake};
-use tidegate_autoscaler::run::{self, StreamService};
+use tidegate_autoscaler::port::StreamService;
+use tidegate_autoscaler::run;
 use tidegate_runtime::telemetry::{Unit, embedded_metrics};
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
