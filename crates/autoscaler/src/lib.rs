@@ -8,6 +8,7 @@
 //! An event only says "look at this stream now" ([`event`]): whatever woke the autoscaler, it reads
 //! the metrics itself, so duplicate, late and reordered alarms are harmless.
 
+pub mod alarms;
 pub mod decide;
 pub mod decision;
 pub mod demand;
