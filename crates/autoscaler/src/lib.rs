@@ -20,6 +20,7 @@ pub mod observation;
 pub mod policy;
 pub mod port;
 pub mod run;
+pub mod shards;
 pub mod staircase;
 pub mod units;
 
