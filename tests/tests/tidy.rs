@@ -21,7 +21,7 @@ const FOR_CHECKS: &[&str] =
 fn engines_depend_on_no_host() {
     let hosts = ["tokio", "aws-", "aws_", "lambda_", "lambda-", "tracing"];
     let mut problems = Vec::new();
-    for engine in ["autoscaler", "transform"] {
+    for engine in ["autoscaler", "kpl", "transform"] {
         let path = format!("crates/{engine}/Cargo.toml");
         let names = dependencies(&manifest(Path::new(&path)));
         assert!(!names.is_empty(), "{path} has no dependency");
@@ -44,7 +44,7 @@ fn engines_read_no_clock_and_no_environment() {
     // process by that process's number.
     let host = ["std::env", "env::var", "std::process"];
     for (engine, host) in
-        [("autoscaler", &host[..]), ("transform", &host), ("consumer", &host[..2])]
+        [("autoscaler", &host[..]), ("kpl", &host), ("transform", &host), ("consumer", &host[..2])]
     {
         problems.extend(found(&code(&format!("crates/{engine}/src")), host));
     }

@@ -39,7 +39,9 @@ pub fn run(root: &Path, only: &[Step]) -> anyhow::Result<()> {
 }
 
 fn format(root: &Path) -> anyhow::Result<()> {
-    step::finish(step::cargo(root).args(["fmt", "--all", "--check"]))
+    step::finish(step::cargo(root).args(["fmt", "--all", "--check"]))?;
+    let fuzz = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--", "--check"];
+    step::finish(step::cargo(root).args(fuzz))
 }
 
 fn clippy(root: &Path) -> anyhow::Result<()> {

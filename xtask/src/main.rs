@@ -1,4 +1,5 @@
-//! The developer's only entry point: `cargo xtask test`, `cargo xtask lint`, `cargo xtask tools`.
+//! The developer's only entry point: `cargo xtask test`, `cargo xtask lint`, `cargo xtask fuzz`,
+//! `cargo xtask tools`.
 //!
 //! A command is a list of named steps. Each says what it does and how long it took, and the first
 //! that fails ends the command.
@@ -6,6 +7,7 @@
 // What a step says is the program's output.
 #![allow(clippy::print_stderr)]
 
+mod fuzz;
 mod licences;
 mod lint;
 mod step;
@@ -40,6 +42,15 @@ enum Command {
         #[arg(long, value_delimiter = ',', value_name = "STEP")]
         only: Vec<lint::Step>,
     },
+    /// Look for inputs at which what reads foreign bytes fails.
+    Fuzz {
+        /// Only these targets.
+        #[arg(long, value_delimiter = ',', value_name = "TARGET")]
+        only: Vec<fuzz::Target>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
     /// Install the pinned tools into `.tools/`, unless they are there.
     Tools,
 }
@@ -48,6 +59,7 @@ fn main() -> ExitCode {
     let outcome = root().and_then(|root| match Arguments::parse().command {
         Command::Test { only } => test::run(&root, &only),
         Command::Lint { only } => lint::run(&root, &only),
+        Command::Fuzz { only, seconds } => fuzz::run(&root, &only, seconds),
         Command::Tools => step::run("tools", || tools::install(&root)),
     });
     match outcome {

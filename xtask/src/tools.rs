@@ -35,6 +35,12 @@ const SETS: &[Set] = &[
         make: |pins, folder| python(&pins.join("emulators.txt"), folder),
     },
     Set {
+        name: "kpl",
+        pins: &["kpl.txt"],
+        about: "another codec of the KPL's aggregates: about 30 MB, seconds",
+        make: |pins, folder| python(&pins.join("kpl.txt"), folder),
+    },
+    Set {
         name: "node",
         pins: &["package.json", "package-lock.json"],
         about: "the emulator of Kinesis: about 16 MB, seconds",
