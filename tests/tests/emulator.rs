@@ -34,6 +34,7 @@ impl Setup {
         let cloudwatch = emulator::ministack()?;
         let endpoints = (kinesis.endpoint(), cloudwatch.endpoint());
         let mut all = vec![
+            ("TIDEGATE_STREAMS", STREAM),
             ("AWS_ENDPOINT_URL_KINESIS", endpoints.0.as_str()),
             ("AWS_ENDPOINT_URL_CLOUDWATCH", endpoints.1.as_str()),
             ("AWS_ACCESS_KEY_ID", "test"),

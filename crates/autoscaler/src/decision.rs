@@ -40,6 +40,14 @@ pub enum Reason {
     ClockBehindCalls,
     /// The list of calls cannot be read.
     CallsUnreadable,
+    /// A tag of the stream cannot be read.
+    TagUnreadable,
+    /// The stream is not configured and did not opt in.
+    NotOptedIn,
+    /// The ledger cannot be reached: only an emergency is acted on.
+    LedgerUnavailable,
+    /// The ledger's entry cannot be read: only an emergency is acted on.
+    LedgerUnreadable,
 
     // demand
     /// What was accepted is what was asked for.
@@ -95,7 +103,15 @@ pub enum Reason {
     /// Nobody knows whether a consumer is behind.
     IteratorAgeUnknown,
 
+    // ledger
+    /// The shard count changed without a call of ours.
+    CallsOfOthers,
+
     // apply
+    /// Another run acts on the stream at this moment.
+    ActedMeanwhile,
+    /// The run ends before the change could be made safely.
+    OutOfTime,
     /// The stream is not as it was when the decision was made.
     ChangedMeanwhile,
     /// Kinesis refused the call because of a limit.
@@ -121,6 +137,9 @@ impl Reason {
                 | Self::AccessDenied
                 | Self::ServiceUnavailable
                 | Self::CallsUnreadable
+                | Self::TagUnreadable
+                | Self::LedgerUnavailable
+                | Self::LedgerUnreadable
                 | Self::ServiceRefused
         )
     }

@@ -20,6 +20,9 @@ pub const BLOCK: SignedDuration = SignedDuration::from_mins(20);
 
 const BLOCK_SECONDS: i64 = 20 * 60;
 
+/// The calls that fit the tag.
+const TAG_CALLS: usize = 23;
+
 /// The name of the tag that holds the calls when there is no ledger table.
 pub const CALLS_TAG: &str = "tidegate:calls";
 
@@ -35,12 +38,7 @@ pub struct History {
 impl History {
     /// From a ledger of calls and the minutes that CloudWatch still has.
     pub fn new(calls: Calls, minutes: &BTreeMap<Timestamp, Minute>) -> Self {
-        let mut blocks: BTreeMap<Timestamp, MilliShards> = BTreeMap::new();
-        for (at, minute) in minutes.iter().filter(|(_, minute)| minute.has_load()) {
-            let peak = blocks.entry(block_of(*at)).or_default();
-            *peak = demand_of(minute).max(*peak);
-        }
-        Self { calls, blocks }
+        Self { calls, blocks: blocks(minutes) }
     }
 
     /// The highest block that touches the span up to (and without) `to`; `None` when none is known.
@@ -50,6 +48,16 @@ impl History {
         }
         self.blocks.range(block_of(from)..to).map(|(_, peak)| *peak).max()
     }
+}
+
+/// The highest demand of each block that a minute is known of.
+pub fn blocks(minutes: &BTreeMap<Timestamp, Minute>) -> BTreeMap<Timestamp, MilliShards> {
+    let mut blocks: BTreeMap<Timestamp, MilliShards> = BTreeMap::new();
+    for (at, minute) in minutes.iter().filter(|(_, minute)| minute.has_load()) {
+        let peak = blocks.entry(block_of(*at)).or_default();
+        *peak = demand_of(minute).max(*peak);
+    }
+    blocks
 }
 
 /// The block that a moment lies in.
@@ -78,15 +86,43 @@ impl Calls {
         Ok(Self(calls))
     }
 
-    /// The value of the tag, at most 256 characters as Kinesis wants.
+    /// The value of the tag: the newest calls, in at most 256 characters as Kinesis wants.
     pub fn to_tag(&self) -> String {
-        let words: Vec<_> = self.0.iter().map(|at| at.as_second().to_string()).collect();
+        let newest = self.0.len().saturating_sub(TAG_CALLS);
+        let words: Vec<_> = self.0[newest..].iter().map(|at| at.as_second().to_string()).collect();
         words.join(" ")
     }
 
-    /// With one more call, and without those that no longer count.
+    /// The calls, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = Timestamp> {
+        self.0.iter().copied()
+    }
+
+    /// These and those; what both have was one call.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut calls = self.0.clone();
+        calls.extend(other.iter().filter(|call| !self.0.contains(call)));
+        calls.sort();
+        Self(calls)
+    }
+
+    /// These and those, each of which is a call of its own.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.iter().chain(other.iter()).collect()
+    }
+
+    /// These without those.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self(self.iter().filter(|call| !other.0.contains(call)).collect())
+    }
+
+    /// With one more call, to the second, and without those that no longer count.
     #[must_use]
     pub fn with(&self, at: Timestamp) -> Self {
+        let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
         let mut calls: Vec<_> = self.0.iter().copied().filter(|call| counts(*call, at)).collect();
         calls.push(at);
         calls.sort();

@@ -9,19 +9,23 @@
 //! the metrics itself, so duplicate, late and reordered alarms are harmless.
 
 pub mod alarms;
+pub mod apply;
 pub mod decide;
 pub mod decision;
 pub mod demand;
 pub mod event;
 pub mod forecast;
 pub mod history;
+pub mod ledger;
 pub mod limits;
+pub mod look;
 pub mod observation;
 pub mod policy;
 pub mod port;
 pub mod run;
 pub mod shards;
 pub mod staircase;
+pub mod tags;
 pub mod units;
 
 pub use decide::decide;

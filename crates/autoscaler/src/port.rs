@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -56,6 +57,25 @@ pub trait StreamService: Sync {
     /// Every stream that carries the tag [`OPT_IN_TAG`] with a value other than `false`, in any
     /// order, each once.
     fn opted_in(&self) -> impl Future<Output = Result<Vec<Found>, ServiceError>> + Send;
+
+    /// The requests that were sent.
+    fn tally(&self) -> &Tally;
+}
+
+/// Requests by their operation, as they were sent: each page of an answer counts.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Tally {
+    /// Counts one request.
+    pub fn add(&self, operation: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
+    }
+
+    /// What was counted since the last time that this was asked.
+    pub fn take(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The tag by which a stream asks to be kept the right size, with any value but `false`.
@@ -98,6 +118,27 @@ pub trait LedgerStore: Sync {
         stored: &Stored,
         expected: u64,
     ) -> impl Future<Output = Result<Written, ServiceError>> + Send;
+
+    /// The requests that were sent.
+    fn tally(&self) -> &Tally;
+}
+
+/// For a function that has no ledger table: nobody has one of these.
+#[derive(Debug, Clone, Copy)]
+pub enum NoLedger {}
+
+impl LedgerStore for NoLedger {
+    async fn read(&self, _: &[String]) -> Result<BTreeMap<String, Stored>, ServiceError> {
+        match *self {}
+    }
+
+    async fn write(&self, _: &str, _: &Stored, _: u64) -> Result<Written, ServiceError> {
+        match *self {}
+    }
+
+    fn tally(&self) -> &Tally {
+        match *self {}
+    }
 }
 
 /// One item of the ledger.
@@ -158,17 +199,39 @@ pub struct ServiceError {
     pub message: String,
 }
 
+/// What follows from a call that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consequence {
+    /// The reason to hold.
+    pub reason: Reason,
+    /// Whether a refused UpdateShardCount is taken to be one of the ten of the day. Where it is not
+    /// known, it is.
+    pub counts: bool,
+    /// Whether a refused UpdateShardCount, while calls were left, says that others made them.
+    pub of_others: bool,
+}
+
 impl ServiceError {
-    /// The one consequence of each kind of error: the reason to hold.
+    /// The one consequence of each kind of error.
+    pub const fn consequence(&self) -> Consequence {
+        let (reason, counts, of_others) = match self.kind {
+            // Refused before Kinesis looked at the stream: that cannot have counted.
+            ServiceErrorKind::NotFound => (Reason::StreamNotFound, false, false),
+            ServiceErrorKind::Denied => (Reason::AccessDenied, false, false),
+            ServiceErrorKind::InUse => (Reason::StreamUpdating, true, false),
+            // Also the answer to too many shards in the account. Which of the two it was shows
+            // after the hour that the booked calls hold the stream for.
+            ServiceErrorKind::LimitExceeded => (Reason::ServiceLimit, true, true),
+            ServiceErrorKind::Throttled => (Reason::ServiceThrottled, true, false),
+            ServiceErrorKind::Invalid => (Reason::ServiceRefused, true, false),
+            // It may have been carried out.
+            ServiceErrorKind::Unavailable => (Reason::ServiceUnavailable, true, false),
+        };
+        Consequence { reason, counts, of_others }
+    }
+
+    /// The reason to hold.
     pub const fn reason(&self) -> Reason {
-        match self.kind {
-            ServiceErrorKind::NotFound => Reason::StreamNotFound,
-            ServiceErrorKind::InUse => Reason::StreamUpdating,
-            ServiceErrorKind::LimitExceeded => Reason::ServiceLimit,
-            ServiceErrorKind::Throttled => Reason::ServiceThrottled,
-            ServiceErrorKind::Denied => Reason::AccessDenied,
-            ServiceErrorKind::Invalid => Reason::ServiceRefused,
-            ServiceErrorKind::Unavailable => Reason::ServiceUnavailable,
-        }
+        self.consequence().reason
     }
 }

@@ -1,150 +1,118 @@
 //! One look at one stream: observe, decide, plan, apply.
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
-use crate::decide::decide;
-use crate::decision::{Action, Applied, Decision, Plan, Reason, Stage};
-use crate::history::{CALLS_TAG, Calls, History};
-use crate::limits;
-use crate::observation::{self, Observation, Status};
-use crate::policy::{Mode, Policy};
-use crate::port::{ServiceError, StreamService};
+use jiff::Timestamp;
 
-/// How much of the metrics is read: a day for the forecast, and the span that it is widened by.
-/// GetMetricData is priced by the metric, not by the point.
-pub const LOOK_BACK: SignedDuration = SignedDuration::from_hours(26);
+use crate::apply;
+use crate::decision::{Decision, Reason};
+use crate::look::{Looked, Memory, Sight, look, may_look, unseen};
+use crate::observation::Metrics;
+use crate::policy::Mode;
+use crate::port::{Clock, LedgerStore, ServiceError, StreamService};
+use crate::tags::Wishes;
 
-/// The tag that pauses the autoscaler for a stream, with any value but `false`.
-pub const PAUSED_TAG: &str = "tidegate:paused";
+/// What a run works with.
+#[derive(Debug)]
+pub struct Ports<'a, S, L, C> {
+    /// Kinesis and CloudWatch.
+    pub service: &'a S,
+    /// The ledger, when there is one.
+    pub ledger: Option<&'a L>,
+    /// The time.
+    pub clock: &'a C,
+    /// When the run must have ended.
+    pub deadline: Timestamp,
+}
 
-/// Looks at a stream once. Never fails: what AWS refuses is a hold with its reason.
-pub async fn run<S: StreamService>(
+impl<S, L, C> Clone for Ports<'_, S, L, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, L, C> Copy for Ports<'_, S, L, C> {}
+
+/// Looks at a stream once. Never fails: what AWS refuses is a hold with its reason. `configured`
+/// says that the stream need not opt in by tag.
+pub async fn run<S: StreamService, L: LedgerStore, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    stream: &str,
+    wishes: &Wishes,
+    configured: bool,
+) -> Decision {
+    let now = ports.clock.now();
+    let refuse = |reason, message| unseen(stream, wishes, now, reason, message);
+    let sight = match see(ports, stream).await {
+        Ok(sight) => sight,
+        Err(error) => return refuse(error.reason(), error.to_string()),
+    };
+    if !may_look(&sight.tags, configured) {
+        return refuse(Reason::NotOptedIn, not_opted_in(stream));
+    }
+    match points(ports.service, stream, &sight.memory, now).await {
+        Ok(metrics) => {
+            // Unknown when it cannot be read: Kinesis itself holds that limit.
+            let account = ports.service.account().await.ok();
+            let seeding = sight.memory.wants_all();
+            let looked = look(sight, &metrics, seeding, account, wishes, now);
+            finish(ports, looked).await
+        }
+        Err(error) => refuse(error.reason(), error.to_string()),
+    }
+}
+
+/// The sentence of a stream that nobody asked to be looked at.
+pub fn not_opted_in(stream: &str) -> String {
+    format!(
+        "{stream} is not in TIDEGATE_STREAMS and has not opted in: give it the tag \
+         tidegate:autoscale, with any value but false"
+    )
+}
+
+/// Reads the stream, its tags and what is remembered of it.
+async fn see<S: StreamService, L: LedgerStore, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    stream: &str,
+) -> Result<Sight, ServiceError> {
+    let description = ports.service.describe(stream).await?;
+    let tags = ports.service.tags(stream).await?;
+    let memory = match ports.ledger {
+        None => Memory::of_tag(),
+        Some(ledger) => {
+            let answer = ledger.read(&[stream.to_owned()]).await;
+            Memory::of_ledger(answer.as_ref().map(|entries| entries.get(stream)))
+        }
+    };
+    Ok(Sight { stream: stream.to_owned(), description, tags, memory })
+}
+
+async fn points<S: StreamService>(
     service: &S,
     stream: &str,
-    policy: &Policy,
-    mode: Mode,
+    memory: &Memory,
     now: Timestamp,
+) -> Result<Metrics, ServiceError> {
+    let from = now - memory.look_back(now);
+    let mut metrics: BTreeMap<_, _> = service.metrics(&[stream.to_owned()], from, now).await?;
+    Ok(metrics.remove(stream).unwrap_or_default())
+}
+
+/// Carries a decision out, and keeps what was learned.
+pub async fn finish<S: StreamService, L: LedgerStore, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    looked: Looked,
 ) -> Decision {
-    let (observation, history) = match observe(service, stream, now).await {
-        Ok(seen) => seen,
-        Err(blind) => return unseen(stream, mode, now, blind.reason, blind.message),
-    };
-    let mut decision = decide(&observation, policy, &history, mode, now);
-    if mode == Mode::Active
-        && let Some(plan) = decision.plan()
-    {
-        apply(service, &plan, &history.calls, now, &mut decision).await;
+    let Looked { mut decision, mut memory, news } = looked;
+    match decision.plan() {
+        Some(plan) if decision.mode == Mode::Active => {
+            apply::apply(&ports, &plan, &mut memory, &mut decision).await;
+        }
+        _ if news => {
+            // What could not be written is learned again at the next look.
+            let _ = apply::store(ports.ledger, &decision.stream, &mut memory).await;
+        }
+        _ => {}
     }
     decision
-}
-
-/// Why a stream could not be seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blind {
-    /// The reason to hold.
-    pub reason: Reason,
-    /// The sentence that goes with it.
-    pub message: String,
-}
-
-impl From<ServiceError> for Blind {
-    fn from(error: ServiceError) -> Self {
-        Self { reason: error.reason(), message: error.to_string() }
-    }
-}
-
-/// Reads what the decision needs.
-///
-/// # Errors
-/// When the stream, its tags or its metrics cannot be read. An account limit that cannot be read is
-/// unknown, and Kinesis itself holds it.
-pub async fn observe<S: StreamService>(
-    service: &S,
-    stream: &str,
-    now: Timestamp,
-) -> Result<(Observation, History), Blind> {
-    let description = service.describe(stream).await?;
-    let tags = service.tags(stream).await?;
-    let calls = Calls::from_tag(tags.get(CALLS_TAG).map_or("", String::as_str))
-        .map_err(|error| Blind { reason: Reason::CallsUnreadable, message: error.to_string() })?;
-    let mut metrics = service.metrics(&[stream.to_owned()], now - LOOK_BACK, now).await?;
-    let metrics = metrics.remove(stream).unwrap_or_default();
-    let account = service.account().await.ok();
-    let (minutes, absurd_points) = observation::assemble(&metrics, now);
-    let history = History::new(calls, &minutes);
-    let observation = Observation {
-        stream: stream.to_owned(),
-        description,
-        account,
-        paused: tags.get(PAUSED_TAG).is_some_and(|value| value != "false"),
-        minutes,
-        absurd_points,
-    };
-    Ok((observation, history))
-}
-
-/// A hold without an observation.
-pub fn unseen(
-    stream: &str,
-    mode: Mode,
-    now: Timestamp,
-    reason: Reason,
-    message: String,
-) -> Decision {
-    Decision {
-        stream: stream.to_owned(),
-        at: now,
-        mode,
-        open_shards: None,
-        target: None,
-        action: Action::Hold,
-        reason,
-        message,
-        applied: Applied::Nothing,
-        calls_left: 0,
-        usd_per_month: 0.0,
-        stages: vec![Stage { stage: "usable", value: None, reason }],
-    }
-}
-
-/// Carries a plan out. The call is written down before it is made, so that a crash in between costs
-/// a call and never forgets one; a refused call stays written down, since it is not known whether
-/// the service counts it.
-async fn apply<S: StreamService>(
-    service: &S,
-    plan: &Plan,
-    calls: &Calls,
-    now: Timestamp,
-    decision: &mut Decision,
-) {
-    match service.describe(&plan.stream).await {
-        Ok(seen) if seen.status == Status::Active && seen.open_shards == plan.from => {}
-        Ok(seen) => {
-            let message = format!(
-                "holds: the stream changed while it was looked at ({} shards then, {} now)",
-                plan.from, seen.open_shards
-            );
-            return decision.refuse(Reason::ChangedMeanwhile, message);
-        }
-        Err(error) => return decision.refuse(error.reason(), format!("holds: {error}")),
-    }
-    let ledger = calls.with(now).to_tag();
-    if let Err(error) = service.set_tag(&plan.stream, CALLS_TAG, &ledger).await {
-        let message = format!("holds: the call could not be written down: {error}");
-        return decision.refuse(error.reason(), message);
-    }
-    match service.update_shard_count(&plan.stream, plan.to).await {
-        Ok(()) => {
-            decision.applied = Applied::Done;
-            decision.stages.push(Stage {
-                stage: "apply",
-                value: Some(f64::from(limits::operations(plan.from, plan.to))),
-                reason: Reason::Ok,
-            });
-        }
-        Err(error) => {
-            let message = format!("holds at {} shards: {error}", plan.from);
-            decision.refuse(error.reason(), message);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
@@ -10,7 +11,7 @@ use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError
 use aws_sdk_kinesis::types::{ScalingType, StreamMode, StreamModeDetails, StreamStatus};
 use jiff::Timestamp;
 use tidegate_autoscaler::observation::{Account, Capacity, Description, Metrics, Point, Status};
-use tidegate_autoscaler::port::{Found, ServiceError, ServiceErrorKind, StreamService};
+use tidegate_autoscaler::port::{Found, ServiceError, ServiceErrorKind, StreamService, Tally};
 
 use crate::Config;
 
@@ -34,6 +35,7 @@ const MAX_PAGES: usize = 10;
 pub struct Aws {
     kinesis: aws_sdk_kinesis::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
+    tally: Arc<Tally>,
 }
 
 impl Aws {
@@ -42,6 +44,7 @@ impl Aws {
         Self {
             kinesis: aws_sdk_kinesis::Client::new(config.sdk()),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config.sdk()),
+            tally: Arc::default(),
         }
     }
 }
@@ -65,6 +68,7 @@ impl Aws {
             .send();
         let mut metrics = Metrics::default();
         for _ in 0..MAX_PAGES {
+            self.tally.add(OPERATION);
             let Some(page) = pages.next().await else { break };
             let page = page.map_err(|error| service_error(OPERATION, &error))?;
             for result in page.metric_data_results() {
@@ -85,6 +89,7 @@ impl Aws {
 impl StreamService for Aws {
     async fn describe(&self, stream: &str) -> Result<Description, ServiceError> {
         const OPERATION: &str = "DescribeStreamSummary";
+        self.tally.add(OPERATION);
         let answer = self
             .kinesis
             .describe_stream_summary()
@@ -117,6 +122,7 @@ impl StreamService for Aws {
 
     async fn account(&self) -> Result<Account, ServiceError> {
         const OPERATION: &str = "DescribeLimits";
+        self.tally.add(OPERATION);
         let answer = self
             .kinesis
             .describe_limits()
@@ -130,6 +136,7 @@ impl StreamService for Aws {
     }
 
     async fn tags(&self, stream: &str) -> Result<BTreeMap<String, String>, ServiceError> {
+        self.tally.add("ListTagsForStream");
         // A stream has at most 50 tags, which is also the most that one answer holds.
         let answer = self
             .kinesis
@@ -146,6 +153,7 @@ impl StreamService for Aws {
     }
 
     async fn set_tag(&self, stream: &str, key: &str, value: &str) -> Result<(), ServiceError> {
+        self.tally.add("AddTagsToStream");
         self.kinesis
             .add_tags_to_stream()
             .stream_name(stream)
@@ -161,6 +169,7 @@ impl StreamService for Aws {
         let target = i32::try_from(target)
             .map_err(|_| unreadable(OPERATION, "the target is out of range"))?;
         // Not repeated by the SDK: a refused call may count towards the ten of the day.
+        self.tally.add(OPERATION);
         let once = aws_sdk_kinesis::Config::builder().retry_config(RetryConfig::disabled());
         self.kinesis
             .update_shard_count()
@@ -179,6 +188,7 @@ impl StreamService for Aws {
         let mut pages = self.kinesis.list_streams().into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
+            self.tally.add("ListStreams");
             let page = page.map_err(|error| service_error("ListStreams", &error))?;
             for stream in page.stream_summaries() {
                 let tags = self.tags(stream.stream_name()).await?;
@@ -193,6 +203,10 @@ impl StreamService for Aws {
             }
         }
         Ok(found)
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
     }
 }
 

@@ -35,7 +35,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 #[cfg(feature = "aws")]
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     use anyhow::Context;
-    use tidegate_autoscaler::{Mode, run};
+    use tidegate_autoscaler::Mode;
+    use tidegate_autoscaler::port::NoLedger;
+    use tidegate_autoscaler::run::{self, Ports};
+    use tidegate_autoscaler::tags::Wishes;
     use tidegate_aws::{Config, autoscaler::Aws};
 
     let Arguments { stream, min_shards, max_shards, json } = arguments;
@@ -47,7 +50,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let decision = runtime.block_on(async {
         let service = Aws::new(&Config::load().await);
-        run::run(&service, stream, &policy, Mode::Shadow, tidegate_runtime::clock::now()).await
+        let ports = Ports {
+            service: &service,
+            ledger: None::<&NoLedger>,
+            clock: &Wall,
+            deadline: jiff::Timestamp::MAX,
+        };
+        run::run(ports, stream, &Wishes { policy, mode: Mode::Shadow }, true).await
     });
     if *json {
         let line = serde_json::to_string(&decision).context("the decision cannot be printed")?;
@@ -60,6 +69,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "the stream could not be looked at; the reason is above"
     );
     Ok(())
+}
+
+/// The time as everybody has it.
+#[cfg(feature = "aws")]
+struct Wall;
+
+#[cfg(feature = "aws")]
+impl tidegate_autoscaler::port::Clock for Wall {
+    fn now(&self) -> jiff::Timestamp {
+        tidegate_runtime::clock::now()
+    }
+
+    async fn sleep(&self, time: jiff::SignedDuration) {
+        tidegate_runtime::clock::sleep(time.unsigned_abs()).await;
+    }
 }
 
 /// The decision stage by stage, for people.

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tidegate_autoscaler::observation::{self, Account, Capacity, Description, Point, Status};
-use tidegate_autoscaler::port::{Found, ServiceError, ServiceErrorKind, StreamService};
+use tidegate_autoscaler::port::{
+    Clock, Found, ServiceError, ServiceErrorKind, StreamService, Tally,
+};
 
 use crate::metrics::{
     INCOMING_BYTES, INCOMING_RECORDS, ITERATOR_AGE, Metrics, Name, Reported, WRITE_THROTTLED,
@@ -22,12 +24,30 @@ pub struct Cloud {
     pub now: Timestamp,
 }
 
-/// The model, shared between what drives it and what is tested on it.
-pub struct Service<'c>(pub &'c Mutex<Cloud>);
+impl Cloud {
+    fn description(&self) -> Description {
+        Description {
+            status: if self.stream.is_updating() { Status::Updating } else { Status::Active },
+            capacity: Capacity::Provisioned,
+            open_shards: self.stream.open_shards(),
+        }
+    }
+}
 
-impl Service<'_> {
+/// The model, shared between what drives it and what is tested on it.
+pub struct Service<'c> {
+    cloud: &'c Mutex<Cloud>,
+    tally: Tally,
+}
+
+impl<'c> Service<'c> {
+    /// The ports on a model.
+    pub fn new(cloud: &'c Mutex<Cloud>) -> Self {
+        Self { cloud, tally: Tally::default() }
+    }
+
     fn cloud(&self) -> MutexGuard<'_, Cloud> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(
@@ -35,6 +55,7 @@ impl Service<'_> {
         operation: &'static str,
         name: &str,
     ) -> Result<MutexGuard<'_, Cloud>, ServiceError> {
+        self.tally.add(operation);
         let cloud = self.cloud();
         if cloud.stream.name() == name {
             return Ok(cloud);
@@ -46,12 +67,7 @@ impl Service<'_> {
 
 impl StreamService for Service<'_> {
     async fn describe(&self, stream: &str) -> Result<Description, ServiceError> {
-        let cloud = self.known("DescribeStreamSummary", stream)?;
-        Ok(Description {
-            status: if cloud.stream.is_updating() { Status::Updating } else { Status::Active },
-            capacity: Capacity::Provisioned,
-            open_shards: cloud.stream.open_shards(),
-        })
+        Ok(self.known("DescribeStreamSummary", stream)?.description())
     }
 
     async fn metrics(
@@ -60,6 +76,7 @@ impl StreamService for Service<'_> {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<BTreeMap<String, observation::Metrics>, ServiceError> {
+        self.tally.add("GetMetricData");
         let cloud = self.cloud();
         let read = |name: Name, statistic: fn(&Reported) -> f64| -> Vec<Point> {
             let seen = cloud.metrics.visible(name, from, to, cloud.now);
@@ -80,6 +97,7 @@ impl StreamService for Service<'_> {
     }
 
     async fn account(&self) -> Result<Account, ServiceError> {
+        self.tally.add("DescribeLimits");
         let cloud = self.cloud();
         Ok(Account {
             shard_limit: cloud.stream.account_shards(),
@@ -114,14 +132,29 @@ impl StreamService for Service<'_> {
     }
 
     async fn opted_in(&self) -> Result<Vec<Found>, ServiceError> {
-        let (name, tags) = {
-            let cloud = self.cloud();
-            (cloud.stream.name().to_owned(), cloud.stream.tags.clone())
-        };
-        if !Found::opts_in(&tags) {
-            return Ok(Vec::new());
-        }
-        let Description { status, capacity, .. } = self.describe(&name).await?;
-        Ok(vec![Found { name, tags, status, capacity }])
+        self.tally.add("ListStreams");
+        let cloud = self.cloud();
+        let (name, tags) = (cloud.stream.name().to_owned(), cloud.stream.tags.clone());
+        let Description { status, capacity, .. } = cloud.description();
+        let found = Found { name, tags, status, capacity };
+        Ok(Some(found).filter(|found| Found::opts_in(&found.tags)).into_iter().collect())
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+impl Clock for Service<'_> {
+    fn now(&self) -> Timestamp {
+        self.cloud().now
+    }
+
+    /// Virtual time: it passes for everybody.
+    async fn sleep(&self, time: SignedDuration) {
+        let mut cloud = self.cloud();
+        cloud.now += time;
+        let now = cloud.now;
+        cloud.stream.advance(now);
     }
 }

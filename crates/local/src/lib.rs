@@ -9,6 +9,7 @@ pub mod alarm;
 pub mod cloud;
 pub mod delivery;
 pub mod fluid;
+pub mod ledger;
 pub mod mapping;
 pub mod metrics;
 pub mod objects;

@@ -17,9 +17,13 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tidegate_autoscaler::decision::{Action, Applied, Decision};
 use tidegate_autoscaler::history::CALLS_TAG;
+use tidegate_autoscaler::look::LOOK_BACK;
 use tidegate_autoscaler::observation::{Account, Description, Metrics as Points};
-use tidegate_autoscaler::port::{Found, ServiceError, ServiceErrorKind, StreamService};
-use tidegate_autoscaler::run::{self, LOOK_BACK, PAUSED_TAG};
+use tidegate_autoscaler::port::{
+    Clock, Found, NoLedger, ServiceError, ServiceErrorKind, StreamService, Tally,
+};
+use tidegate_autoscaler::run::{self, Ports};
+use tidegate_autoscaler::tags::{PAUSED_TAG, Wishes};
 use tidegate_autoscaler::{Mode, Policy, Reason};
 use tidegate_local::cloud::{Cloud, Service};
 use tidegate_local::fluid::Volume;
@@ -59,21 +63,25 @@ fn offer(cloud: &Mutex<Cloud>, minute: i64, shards: f64) {
     cloud.metrics.put(ITERATOR_AGE, now, 0.0);
 }
 
-fn look<S: StreamService>(service: &S, mode: Mode, minute: i64) -> Decision {
-    pollster::block_on(run::run(service, "orders", &Policy::default(), mode, at(minute)))
+fn look<S: StreamService + Clock>(service: &S, mode: Mode) -> Decision {
+    let ports =
+        Ports { service, ledger: None::<&NoLedger>, clock: service, deadline: Timestamp::MAX };
+    let wishes = Wishes { policy: Policy::default(), mode };
+    pollster::block_on(run::run(ports, "orders", &wishes, true))
 }
 
 /// Four shards under a load of six for half an hour.
 fn overloaded() -> Mutex<Cloud> {
     let cloud = cloud(4, 0.0, 1);
     (0..30).for_each(|minute| offer(&cloud, minute, 6.0));
+    cloud.lock().unwrap().now = at(30);
     cloud
 }
 
 #[test]
 fn more_shards_are_asked_for_and_written_down() {
     let cloud = overloaded();
-    let decision = look(&Service(&cloud), Mode::Active, 30);
+    let decision = look(&Service::new(&cloud), Mode::Active);
     assert_eq!((decision.action, decision.applied), (Action::Resize, Applied::Done));
     assert_eq!(decision.target, Some(8));
     let cloud = cloud.lock().unwrap();
@@ -84,7 +92,7 @@ fn more_shards_are_asked_for_and_written_down() {
 #[test]
 fn shadow_mode_changes_nothing() {
     let cloud = overloaded();
-    let decision = look(&Service(&cloud), Mode::Shadow, 30);
+    let decision = look(&Service::new(&cloud), Mode::Shadow);
     assert_eq!((decision.action, decision.applied), (Action::Resize, Applied::Shadow));
     let cloud = cloud.lock().unwrap();
     assert_eq!(cloud.stream.calls_made, 0);
@@ -94,8 +102,8 @@ fn shadow_mode_changes_nothing() {
 #[test]
 fn a_second_look_holds_while_the_first_is_carried_out() {
     let cloud = overloaded();
-    let _ = look(&Service(&cloud), Mode::Active, 30);
-    let second = look(&Service(&cloud), Mode::Active, 30);
+    let _ = look(&Service::new(&cloud), Mode::Active);
+    let second = look(&Service::new(&cloud), Mode::Active);
     assert_eq!((second.action, second.reason), (Action::Hold, Reason::StreamUpdating));
     assert_eq!(cloud.lock().unwrap().stream.calls_rejected, 0);
 }
@@ -110,12 +118,12 @@ fn tags_pause_and_guard() {
     for (tag, value, reason) in cases {
         let cloud = overloaded();
         cloud.lock().unwrap().stream.tags.insert(tag.to_owned(), value.to_owned());
-        let decision = look(&Service(&cloud), Mode::Active, 30);
+        let decision = look(&Service::new(&cloud), Mode::Active);
         assert_eq!((decision.action, decision.reason), (Action::Hold, reason), "{tag}={value}");
     }
     let cloud = overloaded();
     cloud.lock().unwrap().stream.tags.insert(PAUSED_TAG.to_owned(), "false".to_owned());
-    assert_eq!(look(&Service(&cloud), Mode::Active, 30).action, Action::Resize);
+    assert_eq!(look(&Service::new(&cloud), Mode::Active).action, Action::Resize);
 }
 
 /// The model behind a line that fails at the calls that are named, counted from zero.
@@ -176,6 +184,20 @@ impl StreamService for Faulty<'_> {
         self.call("ListStreams")?;
         self.inner.opted_in().await
     }
+
+    fn tally(&self) -> &Tally {
+        self.inner.tally()
+    }
+}
+
+impl Clock for Faulty<'_> {
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    async fn sleep(&self, time: SignedDuration) {
+        self.inner.sleep(time).await;
+    }
 }
 
 /// Seven calls make a run that resizes. Whichever fails, nothing is resized that is not written
@@ -194,8 +216,8 @@ fn a_run_survives_each_of_its_calls() {
     for (number, operation) in RUN.into_iter().enumerate() {
         let cloud = overloaded();
         let faulty =
-            Faulty { inner: Service(&cloud), fails: vec![number], calls: AtomicUsize::new(0) };
-        let decision = look(&faulty, Mode::Active, 30);
+            Faulty { inner: Service::new(&cloud), fails: vec![number], calls: AtomicUsize::new(0) };
+        let decision = look(&faulty, Mode::Active);
         let cloud = cloud.lock().unwrap();
         let written = cloud.stream.tags.contains_key(CALLS_TAG);
         if operation == "DescribeLimits" {
@@ -230,8 +252,8 @@ proptest! {
             for _ in 0..looks {
                 let fails = (0..8).filter(|_| random.random_bool(failing)).collect();
                 let faulty =
-                    Faulty { inner: Service(&cloud), fails, calls: AtomicUsize::new(0) };
-                let decision = look(&faulty, Mode::Active, minute);
+                    Faulty { inner: Service::new(&cloud), fails, calls: AtomicUsize::new(0) };
+                let decision = look(&faulty, Mode::Active);
                 prop_assert!(decision.reason != Reason::ServiceLimit, "{}", decision.message);
                 prop_assert!(decision.reason != Reason::ServiceRefused, "{}", decision.message);
             }

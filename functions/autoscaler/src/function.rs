@@ -2,14 +2,29 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use tidegate_autoscaler::decision::{Action, Decision, Reason};
 use tidegate_autoscaler::event::{self, EventError, Look, Wake};
-use tidegate_autoscaler::port::StreamService;
-use tidegate_autoscaler::run;
+use tidegate_autoscaler::look::unseen;
+use tidegate_autoscaler::port::{Clock, NoLedger, StreamService};
+use tidegate_autoscaler::run::{self, Ports};
 use tidegate_runtime::telemetry::{Unit, embedded_metrics};
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
 use crate::settings::Settings;
+
+/// The time as everybody has it.
+struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    async fn sleep(&self, time: SignedDuration) {
+        clock::sleep(time.unsigned_abs()).await;
+    }
+}
 
 /// The autoscaler as a Lambda function.
 pub struct Autoscaler<S> {
@@ -31,7 +46,7 @@ impl<S: StreamService + 'static> Function for Autoscaler<S> {
         };
         let mut decisions = Vec::with_capacity(looks.len());
         for look in looks {
-            let decision = self.look(&look).await;
+            let decision = self.look(&look, invocation.deadline).await;
             self.tell(&decision);
             decisions.push(decision);
         }
@@ -51,15 +66,23 @@ impl<S: StreamService> Autoscaler<S> {
         Ok(self.settings.streams.iter().map(look).collect())
     }
 
-    async fn look(&self, look: &Look) -> Decision {
-        let Settings { mode, policy, .. } = &self.settings;
-        let now = clock::now();
+    async fn look(&self, look: &Look, deadline: Timestamp) -> Decision {
+        let Settings { wishes, streams } = &self.settings;
         match &look.muted_by {
             Some(rule) => {
                 let message = format!("holds: the alarm is muted by {rule}");
-                run::unseen(&look.stream, *mode, now, Reason::Muted, message)
+                unseen(&look.stream, wishes, Wall.now(), Reason::Muted, message)
             }
-            None => run::run(&self.service, &look.stream, policy, *mode, now).await,
+            None => {
+                let ports = Ports {
+                    service: &self.service,
+                    ledger: None::<&NoLedger>,
+                    clock: &Wall,
+                    deadline,
+                };
+                let configured = streams.contains(&look.stream);
+                run::run(ports, &look.stream, wishes, configured).await
+            }
         }
     }
 

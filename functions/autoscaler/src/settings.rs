@@ -3,16 +3,15 @@
 use tidegate_autoscaler::event::is_stream_name;
 use tidegate_autoscaler::limits::MAX_SHARDS;
 use tidegate_autoscaler::policy::{MissingIteratorAge, Mode, Policy};
+use tidegate_autoscaler::tags::Wishes;
 use tidegate_runtime::settings::{self, SettingsError, Vars};
 
 /// What the function is configured to do.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether it may change anything.
-    pub mode: Mode,
-    /// What the owner wants.
-    pub policy: Policy,
-    /// The streams that the heartbeat looks at.
+    /// What holds for a stream whose tags say nothing else.
+    pub wishes: Wishes,
+    /// The streams that need not opt in.
     pub streams: Vec<String>,
 }
 
@@ -37,7 +36,7 @@ impl Settings {
         let mode = settings.or("TIDEGATE_MODE", Mode::Shadow, mode);
         let streams = settings.or("TIDEGATE_STREAMS", Vec::new(), streams);
         let policy = Policy { min_shards, max_shards, missing_iterator_age };
-        settings.finish(Self { mode, policy, streams })
+        settings.finish(Self { wishes: Wishes { policy, mode }, streams })
     }
 }
 
@@ -88,8 +87,8 @@ mod tests {
     #[test]
     fn the_default_only_looks() {
         let settings = read(&[]).unwrap();
-        assert_eq!(settings.mode, Mode::Shadow);
-        assert_eq!(settings.policy, Policy::default());
+        assert_eq!(settings.wishes.mode, Mode::Shadow);
+        assert_eq!(settings.wishes.policy, Policy::default());
         assert_eq!(settings.streams, Vec::<String>::new());
     }
 

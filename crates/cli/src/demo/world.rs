@@ -15,7 +15,10 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tidegate_autoscaler::decision::{Action, Applied, Decision};
 use tidegate_autoscaler::event::{self, Wake};
-use tidegate_autoscaler::run::{self, LOOK_BACK};
+use tidegate_autoscaler::look::LOOK_BACK;
+use tidegate_autoscaler::port::NoLedger;
+use tidegate_autoscaler::run::{self, Ports};
+use tidegate_autoscaler::tags::Wishes;
 use tidegate_autoscaler::{Mode, Policy};
 use tidegate_consumer::{Call, Consumer, Folder as QuarantineFolder};
 use tidegate_local::alarm::{self, Alarm, State};
@@ -365,14 +368,15 @@ impl<'a> World<'a> {
             Wake::Streams(looks) => looks.into_iter().map(|look| look.stream).collect(),
         };
         for stream in streams {
-            let service = Service(&self.cloud);
-            let decision = pollster::block_on(run::run(
-                &service,
-                &stream,
-                &Policy::default(),
-                Mode::Active,
-                self.now,
-            ));
+            let service = Service::new(&self.cloud);
+            let ports = Ports {
+                service: &service,
+                ledger: None::<&NoLedger>,
+                clock: &service,
+                deadline: Timestamp::MAX,
+            };
+            let wishes = Wishes { policy: Policy::default(), mode: Mode::Active };
+            let decision = pollster::block_on(run::run(ports, &stream, &wishes, true));
             serde_json::to_writer(&mut self.decisions, &decision)?;
             self.decisions.write_all(b"\n")?;
             self.measured.decisions += 1;

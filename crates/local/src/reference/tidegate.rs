@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use rand_pcg::Pcg64Mcg;
 use tidegate_autoscaler::demand::demand_of;
 use tidegate_autoscaler::history::{self, History};
+use tidegate_autoscaler::ledger::REMEMBERED;
+use tidegate_autoscaler::look::LOOK_BACK;
 use tidegate_autoscaler::observation::{self, Capacity, Description, Observation, Status};
-use tidegate_autoscaler::run::LOOK_BACK;
 use tidegate_autoscaler::{Mode, Policy as Rules, decide};
 
 use super::model::{Kind, Minute};
@@ -16,9 +17,6 @@ use crate::alarm::{self, Alarm, State};
 use crate::metrics::{
     Delay, INCOMING_BYTES, INCOMING_RECORDS, Metrics, OPEN_SHARDS, WRITE_THROTTLED,
 };
-
-/// How long the peak of a block is remembered.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(15 * 24);
 
 /// The model's delay: a minute is visible at the start of the second minute after it began.
 const DELAY: Delay =
