@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let policy = Policy { min_shards: *min_shards, max_shards: *max_shards, ..Policy::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let decision = runtime.block_on(async {
-        let service = Aws::new(&Config::load().await);
+        let service = Aws::new(&Config::load().await, tidegate_runtime::clock::now);
         let ports = Ports {
             service: &service,
             ledger: None::<&NoLedger>,
