@@ -1,4 +1,4 @@
-//! The decision: eight stages in order, each a named function that returns a value and a reason.
+//! The decision: nine stages in order, each a named function that returns a value and a reason.
 
 use std::cmp::Ordering;
 
@@ -8,18 +8,30 @@ use crate::decision::{Action, Applied, Decision, Reason, Stage};
 use crate::demand::{self, Demand};
 use crate::forecast::{self, Forecast, NEAR_BLOCKS};
 use crate::history::History;
+use crate::hot::ROOM_PERCENT;
 use crate::limits::{self, Cut};
 use crate::observation::{Capacity, Observation, Status};
 use crate::policy::{
     CALL_PRICE, EMERGENCY_PERCENT, KNOWN_MINUTES, KNOWN_WINDOW, MAX_ITERATOR_AGE,
     MissingIteratorAge, Mode, NOW_WINDOW, Policy, STALE_AFTER,
 };
+use crate::spread;
 use crate::staircase;
-use crate::units::{HOURS_PER_MONTH, MilliShards, SHARD_HOUR_MICRO_USD};
+use crate::units::MilliShards;
+use crate::verdict::{self, Change, Verdict};
 
 /// The stages, in order.
-pub const STAGES: [&str; 8] =
-    ["usable", "demand", "forecast", "recommend", "stabilize", "limit", "budget", "guard"];
+pub const STAGES: [&str; 9] = [
+    "usable",
+    "demand",
+    "spread",
+    "forecast",
+    "recommend",
+    "stabilize",
+    "limit",
+    "budget",
+    "guard",
+];
 
 /// Decides. Never fails: every refusal is a hold with its reason, and the reasons of all stages
 /// come back.
@@ -35,30 +47,28 @@ pub fn decide(
 ) -> Decision {
     let open = observation.description.open_shards;
     let mut trail = Trail::default();
-    let verdict = stages(observation, policy, history, now, &mut trail);
-    let (target, reason) = match verdict {
-        Ok(verdict) => verdict,
-        Err(reason) => (open, reason),
-    };
-    let action = if target == open { Action::Hold } else { Action::Resize };
-    let calls_left = history.calls.left(now);
+    let verdict = stages(observation, policy, history, now, &mut trail)
+        .unwrap_or_else(|reason| Verdict::hold(open, reason));
     Decision {
         stream: observation.stream.clone(),
         at: now,
         mode,
         open_shards: Some(open),
-        target: Some(target),
-        action,
-        reason,
-        message: sentence(observation, target, reason, &trail, history, now),
-        applied: match (action, mode) {
+        target: Some(verdict.target),
+        action: verdict.action,
+        reason: verdict.reason,
+        message: sentence(observation, &verdict, &trail, history, now),
+        applied: match (verdict.action, mode) {
             (Action::Hold, _) => Applied::Nothing,
-            (Action::Resize, Mode::Shadow) => Applied::Shadow,
-            (Action::Resize, Mode::Active) => Applied::Planned,
+            (_, Mode::Shadow) => Applied::Shadow,
+            (_, Mode::Active) => Applied::Planned,
         },
-        calls_left,
-        usd_per_month: usd_per_month(open, target),
+        calls_left: history.calls.left(now),
+        usd_per_month: verdict.usd_per_month(open),
+        splits: verdict.splits,
+        complete: verdict.complete,
         stages: trail.finish(),
+        needs: verdict.needs,
     }
 }
 
@@ -97,19 +107,42 @@ fn stages(
     history: &History,
     now: Timestamp,
     trail: &mut Trail,
-) -> Result<(u32, Reason), Reason> {
-    let open = observation.description.open_shards;
+) -> Result<Verdict, Reason> {
     let seen = usable(observation, history, now);
     trail.check(seen.map(|_| ()))?;
     let demand = seen?;
     let said = if demand.throttled { Reason::Rejected } else { Reason::Accepted };
     trail.say(Some(demand.now.as_shards()), said);
 
-    let forecast = forecast::forecast(observation, history, &demand, now);
+    let spread = spread::spread(observation, policy, history, now);
+    trail.say(Some(spread.capacity.as_shards()), spread.reason);
+    let carries = spread.capacity;
+    let change = if spread.is_local(policy) {
+        let (observation, history) = spread::without_rejections(observation, history, now);
+        let demand = demand::demand(&observation.minutes, NOW_WINDOW).unwrap_or(demand);
+        count(&observation, policy, &history, &demand, carries, now, trail)
+    } else {
+        count(observation, policy, history, &demand, carries, now, trail)
+    };
+    Ok(verdict::compose(observation, policy, &history.shards, spread, change, now))
+}
+
+/// The stages that decide on the number of shards; an error is the reason to leave it.
+fn count(
+    observation: &Observation,
+    policy: &Policy,
+    history: &History,
+    demand: &Demand,
+    carries: MilliShards,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<Change, Reason> {
+    let open = observation.description.open_shards;
+    let forecast = forecast::forecast(observation, history, demand, now);
     trail.say(Some(forecast.peak(NEAR_BLOCKS).as_shards()), forecast.reason);
 
     let left = history.calls.left(now);
-    let (desired, why) = recommend(open, &demand, &forecast, policy, left);
+    let (desired, why) = recommend(open, carries, demand, &forecast, policy, left);
     trail.say(Some(f64::from(desired)), why);
 
     let (desired, steady) = stabilize(observation, desired, now);
@@ -122,20 +155,26 @@ fn stages(
     let (target, worth) = budget(observation, spend, policy);
     let target = if target < open && steady != Reason::Ok { open } else { target };
     trail.say(Some(f64::from(left)), worth);
+    let is_emergency = why == Reason::DemandAboveCapacity;
+    if left == 0 && (worth == Reason::CallsSpent || is_emergency) {
+        let is_busy = demand.now > carries.percent(ROOM_PERCENT);
+        let memory = &history.shards;
+        return verdict::fallback(observation, policy, memory, is_emergency, is_busy, now);
+    }
     if target == open {
         let said = [worth, cut, steady].into_iter().find(|reason| *reason != Reason::Ok);
         return Err(said.unwrap_or(why));
     }
 
-    let verdict = guard(observation, target, policy, now);
+    let verdict = guard(observation, target, policy, history, now);
     trail.check(verdict)?;
-    Ok((target, direction(open, target, why)))
+    Ok(Change::Resize(target, direction(open, target, why)))
 }
 
 /// The reason of a change: what was recommended, unless the staircase goes another way already.
 fn direction(open: u32, target: u32, why: Reason) -> Reason {
     match why {
-        Reason::PolicyBounds | Reason::DemandAboveCapacity => why,
+        Reason::PolicyBounds | Reason::DemandAboveCapacity | Reason::UnevenShards => why,
         _ if target > open => Reason::ForecastAboveCapacity,
         _ => Reason::FewerWouldDo,
     }
@@ -167,6 +206,7 @@ fn usable(observation: &Observation, history: &History, now: Timestamp) -> Resul
 /// How many shards the demand and the next hour ask for, within the policy's bounds.
 fn recommend(
     open: u32,
+    carries: MilliShards,
     demand: &Demand,
     forecast: &Forecast,
     policy: &Policy,
@@ -177,7 +217,7 @@ fn recommend(
     if open < policy.min_shards || open > policy.max_shards {
         return (needed, Reason::PolicyBounds);
     }
-    if demand.now > MilliShards::capacity(open).percent(EMERGENCY_PERCENT) {
+    if demand.now > carries.percent(EMERGENCY_PERCENT) {
         // The fewer calls are left, the longer this one has to last; and at least one more, since a
         // minute at the limit hides what was above it.
         let blocks = NEAR_BLOCKS
@@ -188,6 +228,11 @@ fn recommend(
             };
         let needed = forecast.peak(blocks).shards().max(open.saturating_add(1));
         return (needed, Reason::DemandAboveCapacity);
+    }
+    // As many shards over even ranges carry more, but a call to the same count does nothing.
+    let uneven = carries < MilliShards::capacity(open);
+    if uneven && forecast.peak(NEAR_BLOCKS) > carries && needed <= open {
+        return (open.saturating_add(1), Reason::UnevenShards);
     }
     match needed.cmp(&open) {
         Ordering::Greater => (needed, Reason::ForecastAboveCapacity),
@@ -243,7 +288,7 @@ fn budget(observation: &Observation, spend: Spend<'_>, policy: &Policy) -> (u32,
     }
     let allowed = |target| limits::clamp(open, target, policy, observation.account).0;
     match why {
-        Reason::PolicyBounds => (wanted, Reason::Ok),
+        Reason::PolicyBounds | Reason::UnevenShards => (wanted, Reason::Ok),
         Reason::DemandAboveCapacity => {
             // With one call left the step doubles; with ten it is as small as the need.
             let larger = open.saturating_add(open.div_ceil(left));
@@ -267,10 +312,14 @@ fn guard(
     observation: &Observation,
     target: u32,
     policy: &Policy,
+    history: &History,
     now: Timestamp,
 ) -> Result<(), Reason> {
     if target >= observation.description.open_shards {
         return Ok(());
+    }
+    if history.shards.is_settling(now) {
+        return Err(Reason::RecentSplit);
     }
     let ages =
         observation.minutes.range(now - STALE_AFTER..).filter_map(|(_, m)| m.iterator_age_ms);
@@ -283,24 +332,26 @@ fn guard(
     }
 }
 
-/// Dollars a month that a change costs; negative when it saves.
-#[expect(clippy::cast_precision_loss, reason = "shown to people, never decided on")]
-pub fn usd_per_month(from: u32, to: u32) -> f64 {
-    let shards = i64::from(to) - i64::from(from);
-    let micro = shards * i64::try_from(HOURS_PER_MONTH * SHARD_HOUR_MICRO_USD).unwrap_or(0);
-    micro as f64 / 1e6
-}
-
-/// The decision in one sentence.
+/// The decision in one sentence, and what was found of single shards.
 fn sentence(
     observation: &Observation,
-    target: u32,
-    reason: Reason,
+    verdict: &Verdict,
     trail: &Trail,
     history: &History,
     now: Timestamp,
 ) -> String {
     let open = observation.description.open_shards;
+    let said = verdict.sentence(open);
+    let said = said.unwrap_or_else(|| usual(open, verdict, trail, history, now));
+    match &verdict.found {
+        Some(found) => format!("{said}; {found}"),
+        None => said,
+    }
+}
+
+/// The sentence of a hold or a resize.
+fn usual(open: u32, verdict: &Verdict, trail: &Trail, history: &History, now: Timestamp) -> String {
+    let Verdict { target, reason, .. } = *verdict;
     let value = |stage| trail.value(stage).map_or_else(|| "?".to_owned(), |v| format!("{v:.1}"));
     let (demand, forecast) = (value("demand"), value("forecast"));
     let left = history.calls.left(now);
@@ -340,6 +391,9 @@ fn sentence(
             format!("demand is {demand} shards; the policy's bounds allow no change")
         }
         Reason::StepLimit => format!("demand is {demand} shards; {open} is the service's limit"),
+        Reason::RecentSplit => "fewer would do, and would undo ranges that were made uneven less \
+                                than a day ago"
+            .to_owned(),
         Reason::MetricsIncomplete => {
             "fewer would do, but too much of the last hour is unknown".to_owned()
         }

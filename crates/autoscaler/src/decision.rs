@@ -1,9 +1,10 @@
 //! The answer: what to do, why, and what every stage said on the way.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::policy::Mode;
+use crate::split::SplitPlan;
 
 /// Why a stage, or the decision as a whole, says what it says. The same word stands in the log, the
 /// metric and the documentation.
@@ -55,6 +56,21 @@ pub enum Reason {
     /// Something was rejected: demand is rebuilt from it.
     Rejected,
 
+    // spread
+    /// The ranges of the shards are not even: the widest fills first, and the stream carries less
+    /// than its shards are many.
+    UnevenShards,
+    /// Records are rejected while the stream has room.
+    HotShardSuspected,
+    /// A shard is at its limit while others have room.
+    HotShard,
+    /// One key carries more than a split could relieve.
+    HotKey,
+    /// Records are rejected, and no shard is at its limit for a whole minute.
+    ShortBursts,
+    /// The metrics of the shards have had nothing to show for a day.
+    ShardMetricsUnneeded,
+
     // forecast
     /// The highest minute of the last half hour.
     RecentPeak,
@@ -96,12 +112,16 @@ pub enum Reason {
     CallNotWorthIt,
     /// The step was made larger since few calls are left.
     LargerStep,
+    /// The calls are spent: the shards are split one by one instead.
+    SplitFallback,
 
     // guard
     /// A consumer is behind.
     IteratorAge,
     /// Nobody knows whether a consumer is behind.
     IteratorAgeUnknown,
+    /// Fewer shards would undo the split of a hot shard, or ranges that somebody made uneven.
+    RecentSplit,
 
     // ledger
     /// The shard count changed without a call of ours.
@@ -153,6 +173,54 @@ pub enum Action {
     Hold,
     /// UpdateShardCount.
     Resize,
+    /// SplitShard, one shard after the other.
+    Split,
+    /// EnableEnhancedMonitoring: the metrics of single shards, which are paid.
+    Watch,
+    /// DisableEnhancedMonitoring, for what was turned on by [`Action::Watch`].
+    Unwatch,
+}
+
+/// What a split rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// A sample of the keys: the point divides their load.
+    Sample,
+    /// Nothing was sampled: the middle of the range.
+    Midpoint,
+    /// A complete split, which halves the widest ranges.
+    Complete,
+}
+
+/// One SplitShard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Split {
+    /// The shard.
+    pub shard: String,
+    /// The first hashed key of its upper half (`NewStartingHashKey`).
+    #[serde(serialize_with = "decimal")]
+    pub at: u128,
+    /// What it rests on.
+    pub by: Basis,
+}
+
+/// As Kinesis writes hashed keys: most readers of JSON have no number for them.
+fn decimal<S: Serializer>(hash: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(hash)
+}
+
+/// What a decision would be surer with. Each is expensive, so it is read where it can change the
+/// answer, and then the decision is made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// The metrics of the open shards.
+    ShardMetrics,
+    /// Records that a shard took lately.
+    Sample {
+        /// The shard.
+        shard: String,
+    },
 }
 
 /// What became of the plan.
@@ -219,11 +287,36 @@ pub struct Decision {
     /// What the change costs (or saves, when negative) in a month of us-east-1's shard-hours, in
     /// dollars.
     pub usd_per_month: f64,
+    /// The shards to split and where, in order; also those that would be, where splitting them is
+    /// not allowed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub splits: Vec<Split>,
+    /// The complete split that the splits belong to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete: Option<SplitPlan>,
     /// What each stage said, in order.
     pub stages: Vec<Stage>,
+    /// What should be read before this stands.
+    #[serde(skip)]
+    pub needs: Vec<Need>,
 }
 
 impl Decision {
+    /// What a stage said.
+    pub fn stage(&self, name: &str) -> Option<&Stage> {
+        self.stages.iter().find(|said| said.stage == name)
+    }
+
+    /// Whether records are rejected while the stream has room.
+    pub fn is_suspected(&self) -> bool {
+        self.stage("spread").is_some_and(|said| {
+            matches!(
+                said.reason,
+                Reason::HotShardSuspected | Reason::HotShard | Reason::HotKey | Reason::ShortBursts
+            )
+        })
+    }
+
     /// The plan of a decision to resize.
     pub fn plan(&self) -> Option<Plan> {
         match (self.action, self.open_shards, self.target) {
@@ -234,7 +327,7 @@ impl Decision {
         }
     }
 
-    /// Turns a decision to resize into a hold, since its plan could not be carried out.
+    /// Turns a decision to change something into a hold, since its plan could not be carried out.
     pub fn refuse(&mut self, reason: Reason, message: String) {
         self.action = Action::Hold;
         self.reason = reason;
@@ -242,6 +335,8 @@ impl Decision {
         self.applied = Applied::Refused;
         self.target = self.open_shards;
         self.usd_per_month = 0.0;
+        self.splits.clear();
+        self.complete = None;
         self.stages.push(Stage { stage: "apply", value: None, reason });
     }
 }

@@ -99,6 +99,7 @@ mod tests {
 
     use super::*;
     use crate::history::Calls;
+    use crate::hot::SeenShards;
     use crate::observation::{Capacity, Description, Minute, Status};
 
     /// Minutes of whole shards, `(minutes before now, shards)`.
@@ -123,6 +124,7 @@ mod tests {
             account: None,
             paused: false,
             minutes,
+            shards: SeenShards::default(),
             absurd_points: 0,
         };
         forecast(&observation, &history, &demand, now)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::demand::demand_of;
+use crate::hot::Memory;
 use crate::observation::Minute;
 use crate::units::MilliShards;
 
@@ -33,12 +34,14 @@ pub struct History {
     pub calls: Calls,
     /// The highest demand of each block, by its start.
     pub blocks: BTreeMap<Timestamp, MilliShards>,
+    /// What is remembered of single shards.
+    pub shards: Memory,
 }
 
 impl History {
     /// From a ledger of calls and the minutes that CloudWatch still has.
     pub fn new(calls: Calls, minutes: &BTreeMap<Timestamp, Minute>) -> Self {
-        Self { calls, blocks: blocks(minutes) }
+        Self { calls, blocks: blocks(minutes), shards: Memory::default() }
     }
 
     /// The highest block that touches the span up to (and without) `to`; `None` when none is known.

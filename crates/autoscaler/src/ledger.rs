@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{self, BLOCK, CALL_WINDOW, Calls, History};
+use crate::hot;
 use crate::observation::{Minute, Status};
 use crate::units::MilliShards;
 
@@ -51,6 +52,8 @@ pub struct Entry {
     pub settled: Option<u32>,
     /// A change of our own that was not yet seen to be done.
     pub expected: Option<Expected>,
+    /// What is remembered of single shards.
+    pub shards: hot::Memory,
 }
 
 /// A change of our own that is under way.
@@ -91,6 +94,8 @@ struct Text {
     complete_until: i64,
     settled: Option<u32>,
     expected: Option<Expected>,
+    #[serde(default)]
+    shards: hot::Memory,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +134,7 @@ impl Entry {
             complete_until: moment(text.complete_until)?,
             settled: text.settled,
             expected: text.expected,
+            shards: text.shards,
         })
     }
 
@@ -154,6 +160,7 @@ impl Entry {
             complete_until: self.complete_until.as_second(),
             settled: self.settled,
             expected: self.expected,
+            shards: self.shards.clone(),
         };
         // A struct of numbers and strings always has a text.
         serde_json::to_string(&text).unwrap_or_default()
@@ -161,7 +168,11 @@ impl Entry {
 
     /// What the decision is told: the calls of everybody, and the blocks.
     pub fn history(&self) -> History {
-        History { calls: self.own.plus(&self.others), blocks: self.blocks.clone() }
+        History {
+            calls: self.own.plus(&self.others),
+            blocks: self.blocks.clone(),
+            shards: self.shards.clone(),
+        }
     }
 
     /// Takes over what the stream's tag knows: everything that is in it was called, and what is not
@@ -204,7 +215,7 @@ impl Entry {
         let ours = self.expected.map(|expected| expected.to);
         self.settled = Some(open);
         self.expected = None;
-        if ours == Some(open) {
+        if ours == Some(open) || self.shards.explains(settled, open, now) {
             return 0;
         }
         let calls = doublings(ours.unwrap_or(settled), open);

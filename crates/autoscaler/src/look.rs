@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::decide::decide;
 use crate::decision::{Action, Applied, Decision, Reason, Stage};
 use crate::history::{CALLS_TAG, Calls};
+use crate::hot::SeenShards;
 use crate::ledger::{Entry, REMEMBERED};
 use crate::observation::{self, Account, Description, Metrics, Observation};
 use crate::port::{OPT_IN_TAG, ServiceError, Stored};
@@ -143,6 +144,7 @@ pub fn look(
         account,
         paused: tags::is_paused(&tags),
         minutes: minutes.split_off(&(now - LOOK_BACK)),
+        shards: SeenShards::default(),
         absurd_points,
     };
     let history = memory.entry.history();
@@ -223,6 +225,9 @@ pub fn unseen(
         applied: Applied::Nothing,
         calls_left: 0,
         usd_per_month: 0.0,
+        splits: Vec::new(),
+        complete: None,
+        needs: Vec::new(),
         stages: vec![Stage { stage: "usable", value: None, reason }],
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::hot::SeenShards;
+
 /// One minute, the finest period of the metrics that Kinesis publishes without charge.
 pub const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -100,6 +102,8 @@ pub struct Observation {
     pub paused: bool,
     /// The minutes of the last day, by their start.
     pub minutes: BTreeMap<Timestamp, Minute>,
+    /// What was read of single shards.
+    pub shards: SeenShards,
     /// Points that no metric can have (negative, not a number, in the future) and that were left
     /// out.
     pub absurd_points: u32,

@@ -25,6 +25,19 @@ pub enum MissingIteratorAge {
     Allow,
 }
 
+/// What becomes of a shard that is at its limit while the stream has room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HotShards {
+    /// It is split where that helps; the metrics of the shards, which are paid, are turned on to
+    /// find it and off again.
+    Split,
+    /// It is reported, where the metrics of the shards are on anyway.
+    Report,
+    /// Nobody looks for it.
+    Off,
+}
+
 /// What the owner wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Policy {
@@ -34,11 +47,18 @@ pub struct Policy {
     pub max_shards: u32,
     /// What to do without an iterator age.
     pub missing_iterator_age: MissingIteratorAge,
+    /// What to do about hot shards.
+    pub hot_shards: HotShards,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { min_shards: 1, max_shards: 10_000, missing_iterator_age: MissingIteratorAge::Hold }
+        Self {
+            min_shards: 1,
+            max_shards: 10_000,
+            missing_iterator_age: MissingIteratorAge::Hold,
+            hot_shards: HotShards::Report,
+        }
     }
 }
 

@@ -15,6 +15,10 @@ pub const SHARD_RECORDS_PER_SECOND: u64 = 1_000;
 /// Streams pricing", 2026-11).
 pub const SHARD_HOUR_MICRO_USD: u64 = 15_000;
 
+/// Price of the three metrics that are turned on for each shard, in millionths of a dollar a month
+/// of us-east-1: custom metrics at $0.30 each ("Amazon CloudWatch pricing", 2026-11).
+pub const SHARD_METRICS_MICRO_USD: u64 = 900_000;
+
 /// Hours in a month, as AWS's price examples count them.
 pub const HOURS_PER_MONTH: u64 = 730;
 

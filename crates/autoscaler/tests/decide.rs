@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use tidegate_autoscaler::decision::{Action, Decision};
 use tidegate_autoscaler::history::{Calls, History};
+use tidegate_autoscaler::hot::SeenShards;
 use tidegate_autoscaler::limits;
 use tidegate_autoscaler::observation::{
     self, Account, Capacity, Description, Metrics, Observation, Point, Status,
@@ -84,6 +85,7 @@ impl Case {
             account: self.account,
             paused: self.paused,
             minutes,
+            shards: SeenShards::default(),
             absurd_points,
         };
         decide(&observation, &self.policy, &history, Mode::Active, now())
@@ -95,7 +97,7 @@ fn check(case: &Case, target: u32, reason: Reason) {
     assert_eq!((decision.target, decision.reason), (Some(target), reason), "{decision:#?}");
     let action = if target == case.open { Action::Hold } else { Action::Resize };
     assert_eq!(decision.action, action);
-    assert_eq!(decision.stages.len(), 8);
+    assert_eq!(decision.stages.len(), 9);
 }
 
 #[test]
@@ -235,6 +237,7 @@ proptest! {
             account,
             paused,
             minutes,
+            shards: SeenShards::default(),
             absurd_points,
         };
         let decision = decide(&observation, &policy, &history, Mode::Active, now());
@@ -258,7 +261,7 @@ proptest! {
                 prop_assert!(age.is_some(), "fewer shards without an iterator age");
             }
         }
-        prop_assert_eq!(decision.stages.len(), 8);
+        prop_assert_eq!(decision.stages.len(), 9);
         let line = serde_json::to_string(&decision).unwrap();
         prop_assert!(!line.contains("null,\"reason\":null"), "{}", line);
     }
@@ -287,6 +290,7 @@ proptest! {
             account: None,
             paused: false,
             minutes: minutes.clone(),
+            shards: SeenShards::default(),
             absurd_points,
         };
         let history = History::new(Calls::default(), &minutes);

@@ -35,7 +35,7 @@ impl Settings {
         );
         let mode = settings.or("TIDEGATE_MODE", Mode::Shadow, mode);
         let streams = settings.or("TIDEGATE_STREAMS", Vec::new(), streams);
-        let policy = Policy { min_shards, max_shards, missing_iterator_age };
+        let policy = Policy { min_shards, max_shards, missing_iterator_age, ..defaults };
         settings.finish(Self { wishes: Wishes { policy, mode }, streams })
     }
 }

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand_pcg::Pcg64Mcg;
 use tidegate_autoscaler::demand::demand_of;
 use tidegate_autoscaler::history::{self, History};
+use tidegate_autoscaler::hot::SeenShards;
 use tidegate_autoscaler::ledger::REMEMBERED;
 use tidegate_autoscaler::look::LOOK_BACK;
 use tidegate_autoscaler::observation::{self, Capacity, Description, Observation, Status};
@@ -55,6 +56,7 @@ impl Tidegate {
                 account: None,
                 paused: false,
                 minutes: BTreeMap::new(),
+                shards: SeenShards::default(),
                 absurd_points: 0,
             },
             history: History::default(),
