@@ -1,15 +1,30 @@
 //! What woke the autoscaler, and which streams it should look at.
 //!
 //! Read leniently: an alarm's payload differs by form (direct action, SNS, EventBridge), by kind
-//! (single metric, metric math, composite) and by what is set, and all that is needed of it is the
-//! stream. Whatever cannot be understood is an error that names the part.
+//! (single metric, metric math, composite, anomaly, Metrics Insights, PromQL) and by what is set,
+//! and all that is needed of it is the stream and the state. What says nothing of a stream that
+//! needs a look is ignored with a reason; what cannot be understood is an error that names the
+//! part. The shapes are those of "Alarm events and EventBridge" and "Invoke a Lambda function from
+//! an alarm" (CloudWatch User Guide, 2026-11).
 
+mod alarm;
+
+use serde::Serialize;
 use serde_json::Value;
 
 /// The tag that names the stream of an alarm whose metrics do not, such as a composite one. Alarm
 /// tags travel in the payload when tag propagation is on ("Alarm tags in action payloads",
 /// CloudWatch User Guide, 2026-11).
 pub const STREAM_TAG: &str = "tidegate:stream";
+
+/// An event that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What to look at.
+    pub wake: Wake,
+    /// What in it asks for no look.
+    pub ignored: Vec<Ignored>,
+}
 
 /// What woke the autoscaler.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +42,36 @@ pub struct Look {
     pub stream: String,
     /// The alarm, when there was one.
     pub alarm: Option<String>,
-    /// The mute rule that silences the alarm now. EventBridge still sends the event of a muted
-    /// alarm, so honouring the mute is the receiver's.
+    /// What silences the alarm now: a mute rule, or the suppression of a composite alarm.
+    /// EventBridge sends the event all the same, so honouring it is the receiver's.
     pub muted_by: Option<String>,
+}
+
+/// Part of an event that asks for no look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ignored {
+    /// The alarm's name, when there is one.
+    pub alarm: Option<String>,
+    /// Always `ignore`, where a decision says what is done.
+    pub action: &'static str,
+    /// Why, in one word.
+    pub reason: IgnoredReason,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+/// Why part of an event asks for no look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IgnoredReason {
+    /// The alarm went to OK or to INSUFFICIENT_DATA.
+    NotInAlarm,
+    /// The alarm was made, changed or deleted, and its state stayed as it was.
+    NoTransition,
+    /// The alarm watches another service.
+    OtherService,
+    /// One of several parts that cannot be understood.
+    NotUnderstood,
 }
 
 /// An event that cannot be understood.
@@ -54,58 +96,136 @@ pub enum EventError {
         alarm: String,
     },
     /// A name that no stream can have.
-    #[error("{0:?} is not the name or ARN of a stream")]
-    StreamName(String),
+    #[error("{part} is {found}, which is not the name or ARN of a stream")]
+    StreamName {
+        /// Where it stands.
+        part: String,
+        /// What stands there.
+        found: String,
+    },
 }
 
 /// Reads an event of any form.
 ///
 /// # Errors
-/// When the form is unknown, or an alarm names no stream.
-pub fn parse(body: &[u8]) -> Result<Wake, EventError> {
+/// When the form is unknown, or an alarm names no stream. Of several records, those that can be
+/// understood are; it is an error when none can.
+pub fn parse(body: &[u8]) -> Result<Event, EventError> {
     let event: Value =
         serde_json::from_slice(body).map_err(|error| EventError::NotJson(error.to_string()))?;
-    let Value::Object(fields) = &event else {
-        return Err(EventError::Form("it is not an object".to_owned()));
+    let found = match event.get("Records") {
+        Some(records) => sns(records)?,
+        None => one(&event, "")?,
     };
-    if let Some(records) = fields.get("Records") {
-        return sns(records);
-    }
-    if let Some(kind) = fields.get("detail-type") {
-        return event_bridge(kind, fields.get("detail").unwrap_or(&Value::Null), &event);
-    }
-    if let Some(alarm) = fields.get("alarmData") {
-        return looks(name_of(alarm), alarm, &event).map(Wake::Streams);
-    }
-    if let Some(stream) = fields.get("stream") {
-        let look = Look { stream: stream_name(stream)?, alarm: None, muted_by: None };
-        return Ok(Wake::Streams(vec![look]));
-    }
-    if fields.is_empty() {
-        return Ok(Wake::Heartbeat);
-    }
-    let names: Vec<_> = fields.keys().map(String::as_str).collect();
-    Err(EventError::Form(format!("it has the fields {}", names.join(", "))))
+    let wake = if found.everything { Wake::Heartbeat } else { Wake::Streams(once(found.looks)) };
+    Ok(Event { wake, ignored: found.ignored })
 }
 
-fn sns(records: &Value) -> Result<Wake, EventError> {
-    let records =
-        records.as_array().ok_or_else(|| EventError::Form("Records is not a list".to_owned()))?;
-    let mut found = Vec::new();
-    for record in records {
-        let message = record
-            .pointer("/Sns/Message")
-            .and_then(Value::as_str)
-            .ok_or_else(|| EventError::Form("a record has no Sns.Message".to_owned()))?;
-        let message: Value = serde_json::from_str(message)
-            .map_err(|error| EventError::Form(format!("Sns.Message is not JSON: {error}")))?;
-        if let Some(stream) = message.get("stream") {
-            found.push(Look { stream: stream_name(stream)?, alarm: None, muted_by: None });
-            continue;
-        }
-        found.extend(looks(name_of(&message), &message, &message)?);
+/// What an event asks for.
+#[derive(Default)]
+struct Found {
+    everything: bool,
+    looks: Vec<Look>,
+    ignored: Vec<Ignored>,
+}
+
+impl Found {
+    fn heartbeat() -> Self {
+        Self { everything: true, ..Self::default() }
     }
-    Ok(Wake::Streams(once(found)))
+
+    fn looks(looks: Vec<Look>) -> Self {
+        Self { looks, ..Self::default() }
+    }
+
+    fn ignored(alarm: Option<String>, reason: IgnoredReason, message: String) -> Self {
+        Self {
+            ignored: vec![Ignored { alarm, action: "ignore", reason, message }],
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.everything |= other.everything;
+        self.looks.extend(other.looks);
+        self.ignored.extend(other.ignored);
+    }
+}
+
+/// The records of an SNS event, each with what EventBridge or an alarm sent to the topic, or a
+/// person.
+fn sns(records: &Value) -> Result<Found, EventError> {
+    let Some(records) = records.as_array() else {
+        return Err(not(records, "Records", "a list"));
+    };
+    let mut found = Found::default();
+    let mut wrong: Vec<EventError> = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        match message(record, &format!("Records[{index}].Sns.Message")) {
+            Ok(one) => found.add(one),
+            Err(error) => wrong.push(error),
+        }
+    }
+    if wrong.len() == records.len()
+        && let Some(first) = wrong.first()
+    {
+        return Err(first.clone());
+    }
+    for error in wrong {
+        found.add(Found::ignored(None, IgnoredReason::NotUnderstood, error.to_string()));
+    }
+    Ok(found)
+}
+
+fn message(record: &Value, part: &str) -> Result<Found, EventError> {
+    let message = record.pointer("/Sns/Message").unwrap_or(&Value::Null);
+    let Some(text) = message.as_str() else { return Err(not(message, part, "a text")) };
+    match serde_json::from_str(text) {
+        Ok(inner) => one(&inner, part),
+        Err(_) => Err(not(message, part, "JSON")),
+    }
+}
+
+/// An event that is not a list of others.
+fn one(event: &Value, part: &str) -> Result<Found, EventError> {
+    let Value::Object(fields) = event else {
+        return Err(not(event, if part.is_empty() { "it" } else { part }, "an object"));
+    };
+    if let Some(kind) = fields.get("detail-type") {
+        return event_bridge(kind, event, part);
+    }
+    if let Some(alarm) = fields.get("alarmData") {
+        return alarm::read(alarm, event, &inside(part, "alarmData"));
+    }
+    if fields.contains_key("AlarmName") || fields.contains_key("NewStateValue") {
+        return alarm::read(event, event, part);
+    }
+    if let Some(stream) = fields.get("stream") {
+        let stream = stream_name(stream, &inside(part, "stream"))?;
+        return Ok(Found::looks(vec![Look { stream, alarm: None, muted_by: None }]));
+    }
+    if fields.is_empty() {
+        return Ok(Found::heartbeat());
+    }
+    let names: Vec<_> = fields.keys().map(|name| shown(&Value::String(name.clone()))).collect();
+    let part = if part.is_empty() { "it" } else { part };
+    Err(EventError::Form(format!("{part} has the fields {}", names.join(", "))))
+}
+
+fn event_bridge(kind: &Value, event: &Value, part: &str) -> Result<Found, EventError> {
+    let detail = event.get("detail").unwrap_or(&Value::Null);
+    match kind.as_str() {
+        Some("Scheduled Event") => Ok(Found::heartbeat()),
+        Some("CloudWatch Alarm State Change" | "CloudWatch Alarm Contributor State Change") => {
+            alarm::read(detail, event, &inside(part, "detail"))
+        }
+        Some("CloudWatch Alarm Configuration Change") => {
+            let name = alarm::name(detail);
+            let message = "an alarm was made, changed or deleted; its state stayed as it was";
+            Ok(Found::ignored(Some(name), IgnoredReason::NoTransition, message.to_owned()))
+        }
+        _ => Err(not(kind, &inside(part, "detail-type"), "that of an alarm or a schedule")),
+    }
 }
 
 /// One look at each stream, however many alarms ask for it; a mute holds only if all are muted.
@@ -121,102 +241,33 @@ fn once(looks: Vec<Look>) -> Vec<Look> {
     kept
 }
 
-fn event_bridge(kind: &Value, detail: &Value, event: &Value) -> Result<Wake, EventError> {
-    match kind.as_str() {
-        Some("Scheduled Event") => Ok(Wake::Heartbeat),
-        Some("CloudWatch Alarm State Change" | "CloudWatch Alarm Contributor State Change") => {
-            looks(name_of(detail), detail, event).map(Wake::Streams)
-        }
-        _ => Err(EventError::Form(format!("detail-type is {kind}"))),
-    }
+/// The place of a field.
+fn inside(part: &str, field: &str) -> String {
+    if part.is_empty() { field.to_owned() } else { format!("{part}: {field}") }
 }
 
-/// The streams that an alarm concerns: those its metrics name, else those its tags name.
-fn looks(alarm: String, alarm_data: &Value, event: &Value) -> Result<Vec<Look>, EventError> {
-    let mut names = Vec::new();
-    stream_dimensions(alarm_data, &mut names);
-    if names.is_empty() {
-        stream_tags(event, &mut names);
-    }
-    if names.is_empty() {
-        return Err(EventError::NoStream { alarm });
-    }
-    let muted_by = alarm_data
-        .get("muteDetail")
-        .and_then(|mute| mute.get("mutedByArn"))
-        .and_then(Value::as_str)
-        .map(ToOwned::to_owned);
-    names
-        .into_iter()
-        .map(|name| {
-            let stream = stream_name(&Value::String(name))?;
-            Ok(Look { stream, alarm: Some(alarm.clone()), muted_by: muted_by.clone() })
-        })
-        .collect()
+/// The error of a part that is something else than it should be.
+fn not(value: &Value, part: &str, wanted: &str) -> EventError {
+    let found = match value {
+        Value::Null => "missing".to_owned(),
+        _ => shown(value),
+    };
+    EventError::Form(format!("{part} is {found}, not {wanted}"))
 }
 
-fn name_of(alarm: &Value) -> String {
-    ["alarmName", "AlarmName"]
-        .iter()
-        .find_map(|key| alarm.get(key)?.as_str())
-        .unwrap_or("without a name")
-        .to_owned()
-}
-
-/// Collects the values of the dimension StreamName, wherever dimensions stand: a map in direct and
-/// EventBridge payloads, a list of lower-case name and value in SNS messages.
-fn stream_dimensions(value: &Value, names: &mut Vec<String>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| stream_dimensions(item, names)),
-        Value::Object(fields) => {
-            for (key, inner) in fields {
-                if key.eq_ignore_ascii_case("dimensions") {
-                    dimension(inner, names);
-                } else {
-                    stream_dimensions(inner, names);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn dimension(dimensions: &Value, names: &mut Vec<String>) {
-    let as_map = dimensions.get("StreamName").and_then(Value::as_str);
-    let as_list = dimensions.as_array().into_iter().flatten().filter_map(|item| {
-        let field = |names: [&str; 2]| names.iter().find_map(|name| item.get(name)?.as_str());
-        (field(["name", "Name"]) == Some("StreamName")).then(|| field(["value", "Value"]))?
-    });
-    for name in as_map.into_iter().chain(as_list) {
-        push(names, name);
-    }
-}
-
-/// Collects the values of [`STREAM_TAG`], wherever tags stand.
-fn stream_tags(value: &Value, names: &mut Vec<String>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| stream_tags(item, names)),
-        Value::Object(fields) => {
-            for (key, inner) in fields {
-                match inner.as_str() {
-                    Some(name) if key == STREAM_TAG => push(names, name),
-                    _ => stream_tags(inner, names),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn push(names: &mut Vec<String>, name: &str) {
-    if !names.iter().any(|known| known == name) {
-        names.push(name.to_owned());
+/// A value in short: whoever sent the wrong event recognizes it by its beginning.
+fn shown(value: &Value) -> String {
+    const MOST: usize = 80;
+    let text = value.to_string();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
 /// A stream's name, or the name at the end of its ARN.
-fn stream_name(value: &Value) -> Result<String, EventError> {
-    let wrong = || EventError::StreamName(value.as_str().unwrap_or(&value.to_string()).to_owned());
+fn stream_name(value: &Value, part: &str) -> Result<String, EventError> {
+    let wrong = || EventError::StreamName { part: part.to_owned(), found: shown(value) };
     let text = value.as_str().ok_or_else(wrong)?;
     let name = match text.strip_prefix("arn:") {
         Some(arn) => arn.split_once(":stream/").map(|(_, name)| name).ok_or_else(wrong)?,
@@ -232,87 +283,4 @@ pub fn is_stream_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn streams(event: &Value) -> Vec<String> {
-        match parse(event.to_string().as_bytes()).unwrap() {
-            Wake::Heartbeat => vec!["every stream".to_owned()],
-            Wake::Streams(looks) => looks.into_iter().map(|look| look.stream).collect(),
-        }
-    }
-
-    fn metric(dimensions: &Value) -> Value {
-        json!({"id": "b", "metricStat": {"metric": {"name": "IncomingBytes", "dimensions": dimensions},
-               "period": 86_400, "stat": "Sum"}})
-    }
-
-    #[test]
-    fn every_form_names_its_streams() {
-        let dims = json!({"StreamName": "orders"});
-        let math = json!({"id": "use", "expression": "MAX([b, r])"});
-        let alarm =
-            json!({"alarmName": "busy", "configuration": {"metrics": [math, metric(&dims)]}});
-        let message = json!({"AlarmName": "busy", "AlarmDescription": null, "Trigger": {
-            "Dimensions": [{"value": "orders", "name": "StreamName"}]}});
-        let record = json!({"Sns": {"Message": message.to_string()}});
-        let composite = json!({"alarmName": "c", "configuration": {"alarmRule": "ALARM(a)"}});
-        let cases = [
-            (json!({}), vec!["every stream"]),
-            (json!({"detail-type": "Scheduled Event", "detail": {}}), vec!["every stream"]),
-            (json!({"stream": "orders"}), vec!["orders"]),
-            (json!({"stream": "arn:aws:kinesis:eu-west-1:111122223333:stream/a.b"}), vec!["a.b"]),
-            (json!({"alarmData": alarm, "alarmArn": "x"}), vec!["orders"]),
-            (
-                json!({"detail-type": "CloudWatch Alarm State Change", "detail": alarm}),
-                vec!["orders"],
-            ),
-            (json!({"Records": [record, record]}), vec!["orders"]),
-            (json!({"Records": []}), vec![]),
-            (
-                json!({"alarmData": composite, "alarmTags": {"tidegate:stream": "orders"}}),
-                vec!["orders"],
-            ),
-            (
-                json!({"alarmData": {"configuration": {"metrics": [
-                    metric(&dims), metric(&json!({"StreamName": "clicks"}))]}}}),
-                vec!["orders", "clicks"],
-            ),
-        ];
-        for (event, expected) in cases {
-            assert_eq!(streams(&event), expected, "{event}");
-        }
-    }
-
-    #[test]
-    fn a_muted_alarm_says_by_what() {
-        let event = json!({"detail-type": "CloudWatch Alarm State Change", "detail": {
-            "alarmName": "busy", "configuration": {"metrics": [metric(&json!({"StreamName": "a"}))]},
-            "muteDetail": {"mutedByArn": "arn:aws:cloudwatch:rule:night"}}});
-        let Ok(Wake::Streams(looks)) = parse(event.to_string().as_bytes()) else { panic!() };
-        assert_eq!(looks[0].muted_by.as_deref(), Some("arn:aws:cloudwatch:rule:night"));
-        assert_eq!(looks[0].alarm.as_deref(), Some("busy"));
-    }
-
-    #[test]
-    fn what_is_not_understood_is_named() {
-        let cases = [
-            ("{", "the event is not JSON"),
-            ("[]", "it is not an object"),
-            (r#"{"Records": 1}"#, "Records is not a list"),
-            (r#"{"Records": [{"kinesis": {}}]}"#, "a record has no Sns.Message"),
-            (r#"{"Records": [{"Sns": {"Message": "hello"}}]}"#, "Sns.Message is not JSON"),
-            (r#"{"detail-type": "AWS Health Event"}"#, "AWS Health Event"),
-            (r#"{"alarmData": {"alarmName": "cpu"}}"#, "the alarm \"cpu\" names no stream"),
-            (r#"{"stream": "no spaces"}"#, "\"no spaces\" is not the name"),
-            (r#"{"stream": 7}"#, "\"7\" is not the name"),
-            (r#"{"foo": 1, "bar": 2}"#, "it has the fields bar, foo"),
-        ];
-        for (event, part) in cases {
-            let error = parse(event.as_bytes()).unwrap_err().to_string();
-            assert!(error.contains(part), "{event}: {error}");
-        }
-    }
-}
+mod tests;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::value::to_raw_value;
 use tidegate_autoscaler::decision::{Action, Decision, Reason};
-use tidegate_autoscaler::event::{self, EventError, Look, Wake};
+use tidegate_autoscaler::event::{self, Event, EventError, Look, Wake};
 use tidegate_autoscaler::look::unseen;
 use tidegate_autoscaler::port::{Clock, NoLedger, StreamService};
 use tidegate_autoscaler::run::{self, Ports};
@@ -38,19 +39,26 @@ pub struct Autoscaler<S> {
 
 impl<S: StreamService + 'static> Function for Autoscaler<S> {
     async fn invoke(&self, invocation: Invocation) -> Result<Vec<u8>, FunctionError> {
-        let wake = event::parse(&invocation.body)
+        let Event { wake, ignored } = event::parse(&invocation.body)
             .map_err(|error| FunctionError::new("EventNotUnderstood", &error))?;
         let looks = match wake {
             Wake::Streams(looks) => looks,
             Wake::Heartbeat => self.configured()?,
         };
-        let mut decisions = Vec::with_capacity(looks.len());
+        let mut answer = Vec::with_capacity(looks.len() + ignored.len());
         for look in looks {
             let decision = self.look(&look, invocation.deadline).await;
             self.tell(&decision);
-            decisions.push(decision);
+            answer.push(to_raw_value(&decision));
         }
-        serde_json::to_vec(&decisions).map_err(|error| FunctionError::new("Answer", &error))
+        for part in &ignored {
+            self.log.event(Level::Info, "ignored", part);
+            answer.push(to_raw_value(part));
+        }
+        let answer: Result<Vec<_>, _> = answer.into_iter().collect();
+        answer
+            .and_then(|answer| serde_json::to_vec(&answer))
+            .map_err(|error| FunctionError::new("Answer", &error))
     }
 }
 

@@ -363,7 +363,7 @@ impl<'a> World<'a> {
 
     /// One invocation of the autoscaler.
     fn look(&mut self, body: &str) -> anyhow::Result<()> {
-        let streams = match event::parse(body.as_bytes()).context("the model's own event")? {
+        let streams = match event::parse(body.as_bytes()).context("the model's own event")?.wake {
             Wake::Heartbeat => vec![STREAM.to_owned()],
             Wake::Streams(looks) => looks.into_iter().map(|look| look.stream).collect(),
         };
