@@ -6,10 +6,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::decision::{Applied, Decision, Plan, Reason, Stage};
-use crate::history::CALLS_TAG;
+use crate::history::{CALLS_TAG, Calls};
 use crate::ledger::{Entry, LEASE};
 use crate::limits;
-use crate::look::{Memory, Source, is_emergency};
+use crate::look::{Memory, Source, calls_of, is_emergency};
 use crate::observation::{Capacity, Status};
 use crate::port::{Clock, LedgerStore, ServiceError, Stored, StreamService, Written};
 use crate::run::Ports;
@@ -66,6 +66,9 @@ async fn carry_out<S: StreamService, L: LedgerStore, C: Clock>(
         return Err(Refused::new(Reason::OutOfTime, message));
     }
     unchanged(ports.service, plan).await?;
+    if !matches!(memory.source, Source::Ledger(_)) {
+        calls_unchanged(ports.service, plan, &memory.entry).await?;
+    }
     let now = ports.clock.now();
     if memory.entry.history().calls.last().is_some_and(|last| last > now) {
         let message = "the newest call lies in the future: the clock stepped back";
@@ -104,6 +107,28 @@ async fn unchanged<S: StreamService>(service: &S, plan: &Plan) -> Result<(), Ref
         plan.from, seen.open_shards
     );
     Err(Refused::new(Reason::ChangedMeanwhile, message))
+}
+
+/// Without a ledger's lock, reads the tag again: another run may have written a call to it, and how
+/// the stream was found may be minutes old.
+async fn calls_unchanged<S: StreamService>(
+    service: &S,
+    plan: &Plan,
+    entry: &Entry,
+) -> Result<(), Refused> {
+    let tags = service
+        .tags(&plan.stream)
+        .await
+        .map_err(|error| Refused::new(error.reason(), error.to_string()))?;
+    let known = entry.history().calls;
+    match calls_of(&tags) {
+        Ok(calls) if calls.without(&known) == Calls::default() => Ok(()),
+        Ok(_) => {
+            let message = "another run wrote a call to the tag tidegate:calls meanwhile";
+            Err(Refused::new(Reason::ActedMeanwhile, message))
+        }
+        Err(message) => Err(Refused::new(Reason::CallsUnreadable, message)),
+    }
 }
 
 /// Writes the call down: in the ledger, where a second run fails, and in the stream's tag, which

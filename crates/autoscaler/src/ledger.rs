@@ -248,6 +248,16 @@ impl Entry {
         self.others = self.others.plus(&others.collect());
     }
 
+    /// Notes how far back the minutes went that were learned: all the way, or not even to what was
+    /// complete, so that there is a gap and all has to be read once more.
+    pub fn cover(&mut self, since: Timestamp, now: Timestamp) {
+        if now.duration_since(since) >= REMEMBERED {
+            self.seeded = true;
+        } else if since > self.complete_until {
+            self.seeded = false;
+        }
+    }
+
     /// Marks as complete what is, and answers whether there is something new to write.
     ///
     /// Each stream has its own minute for that, so that a fleet's writes do not come all at once.

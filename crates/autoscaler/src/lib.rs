@@ -14,6 +14,7 @@ pub mod decide;
 pub mod decision;
 pub mod demand;
 pub mod event;
+pub mod fleet;
 pub mod forecast;
 pub mod history;
 pub mod hot;

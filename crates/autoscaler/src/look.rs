@@ -84,18 +84,15 @@ impl Memory {
         }
     }
 
-    /// Whether all that CloudWatch has should be taken over: the first look with a ledger.
-    pub fn wants_all(&self) -> bool {
-        matches!(self.source, Source::Ledger(_)) && !self.entry.seeded
-    }
-
     /// How far back the metrics are read.
     pub fn look_back(&self, now: Timestamp) -> SignedDuration {
         match self.source {
             Source::Tag | Source::Lost { .. } => LOOK_BACK,
             Source::Ledger(_) if !self.entry.seeded => REMEMBERED,
-            Source::Ledger(_) => (now.duration_since(self.entry.complete_until) + OVERLAP)
-                .clamp(SHORT_LOOK_BACK, REMEMBERED),
+            Source::Ledger(_) => {
+                let unknown = now.duration_since(self.entry.complete_until) + OVERLAP;
+                unknown.clamp(SHORT_LOOK_BACK, REMEMBERED)
+            }
         }
     }
 }
@@ -111,12 +108,11 @@ pub struct Looked {
     pub news: bool,
 }
 
-/// Decides on a stream that was seen, with the points of its metrics. `seeding` says that they are
-/// all that CloudWatch has.
+/// Decides on a stream that was seen, with the points of its metrics since a moment.
 pub fn look(
     sight: Sight,
     metrics: &Metrics,
-    seeding: bool,
+    since: Timestamp,
     account: Option<Account>,
     wishes: &Wishes,
     now: Timestamp,
@@ -162,7 +158,7 @@ pub fn look(
     // the ledger forget.
     let sane = !matches!(decision.reason, Reason::MetricsMissing | Reason::ClockBehindCalls);
     let news = sane && {
-        memory.entry.seeded |= seeding;
+        memory.entry.cover(since, now);
         let closed = memory.entry.close_blocks(&observation.stream, now);
         let learned =
             |entry: &Entry| (entry.seeded, entry.settled, entry.expected, entry.others.clone());
@@ -194,8 +190,11 @@ pub fn is_emergency(decision: &Decision) -> bool {
     decision.reason == Reason::DemandAboveCapacity && decision.target > decision.open_shards
 }
 
-/// The calls in the stream's tag.
-fn calls_of(tags: &BTreeMap<String, String>) -> Result<Calls, String> {
+/// The calls in the stream's tag, or the sentence that says why they cannot be read.
+///
+/// # Errors
+/// When the tag holds anything else.
+pub fn calls_of(tags: &BTreeMap<String, String>) -> Result<Calls, String> {
     let tag = tags.get(CALLS_TAG).map_or("", String::as_str);
     Calls::from_tag(tag).map_err(|error| error.to_string())
 }

@@ -1,13 +1,10 @@
 //! One look at one stream: observe, decide, plan, apply.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use crate::apply;
 use crate::decision::{Decision, Reason};
 use crate::look::{Looked, Memory, Sight, look, may_look, unseen};
-use crate::observation::Metrics;
 use crate::policy::Mode;
 use crate::port::{Clock, LedgerStore, ServiceError, StreamService};
 use crate::tags::Wishes;
@@ -50,13 +47,13 @@ pub async fn run<S: StreamService, L: LedgerStore, C: Clock>(
     if !may_look(&sight.tags, configured) {
         return refuse(Reason::NotOptedIn, not_opted_in(stream));
     }
-    match points(ports.service, stream, &sight.memory, now).await {
-        Ok(metrics) => {
+    let since = now - sight.memory.look_back(now);
+    match ports.service.metrics(&[stream.to_owned()], since, now).await {
+        Ok(mut metrics) => {
+            let metrics = metrics.remove(stream).unwrap_or_default();
             // Unknown when it cannot be read: Kinesis itself holds that limit.
             let account = ports.service.account().await.ok();
-            let seeding = sight.memory.wants_all();
-            let looked = look(sight, &metrics, seeding, account, wishes, now);
-            finish(ports, looked).await
+            finish(ports, look(sight, &metrics, since, account, wishes, now)).await
         }
         Err(error) => refuse(error.reason(), error.to_string()),
     }
@@ -85,17 +82,6 @@ async fn see<S: StreamService, L: LedgerStore, C: Clock>(
         }
     };
     Ok(Sight { stream: stream.to_owned(), description, tags, memory })
-}
-
-async fn points<S: StreamService>(
-    service: &S,
-    stream: &str,
-    memory: &Memory,
-    now: Timestamp,
-) -> Result<Metrics, ServiceError> {
-    let from = now - memory.look_back(now);
-    let mut metrics: BTreeMap<_, _> = service.metrics(&[stream.to_owned()], from, now).await?;
-    Ok(metrics.remove(stream).unwrap_or_default())
 }
 
 /// Carries a decision out, and keeps what was learned.

@@ -16,8 +16,10 @@ use std::time::Duration;
 /// Every variable that Tidegate reads. `docs/src/reference/settings.md` describes each; a test
 /// holds the two, the code and the templates against each other.
 pub const KEYS: &[&str] = &[
+    "TIDEGATE_DISCOVER",
     "TIDEGATE_FORMAT",
     "TIDEGATE_GEOIP_DB",
+    "TIDEGATE_LEDGER_TABLE",
     "TIDEGATE_MAX_SHARDS",
     "TIDEGATE_MIN_SHARDS",
     "TIDEGATE_MISSING_ITERATOR_AGE",

@@ -1,18 +1,32 @@
-//! One invocation: which streams, a look at each, one log line and one set of metrics a decision.
+//! One invocation: which streams, a look at each, one log line a decision, and metrics.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::value::to_raw_value;
-use tidegate_autoscaler::decision::{Action, Decision, Reason};
+use serde::Serialize;
+use serde_json::json;
+use tidegate_autoscaler::decision::{Decision, Reason};
 use tidegate_autoscaler::event::{self, Event, EventError, Look, Wake};
+use tidegate_autoscaler::fleet::{self, Fleet, Summary};
 use tidegate_autoscaler::look::unseen;
-use tidegate_autoscaler::port::{Clock, NoLedger, StreamService};
+use tidegate_autoscaler::port::{Clock, LedgerStore, StreamService};
 use tidegate_autoscaler::run::{self, Ports};
-use tidegate_runtime::telemetry::{Unit, embedded_metrics};
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
+use crate::figures::{self, Figures};
 use crate::settings::Settings;
+
+/// The autoscaler as a Lambda function.
+pub struct Autoscaler<S, L> {
+    /// What it is configured to do.
+    pub settings: Settings,
+    /// Kinesis and CloudWatch.
+    pub service: S,
+    /// The ledger, when there is one.
+    pub ledger: Option<L>,
+    /// Where its lines go.
+    pub log: Arc<Log>,
+}
 
 /// The time as everybody has it.
 struct Wall;
@@ -27,89 +41,129 @@ impl Clock for Wall {
     }
 }
 
-/// The autoscaler as a Lambda function.
-pub struct Autoscaler<S> {
-    /// What it is configured to do.
-    pub settings: Settings,
-    /// Kinesis and CloudWatch.
-    pub service: S,
-    /// Where its lines go.
-    pub log: Arc<Log>,
-}
+/// What is kept of an invocation's time for its answer.
+const ANSWER_TIME: SignedDuration = SignedDuration::from_secs(2);
 
-impl<S: StreamService + 'static> Function for Autoscaler<S> {
+/// Decisions beyond this many bytes stand in the log alone: Lambda takes six million of an answer
+/// ("Lambda quotas", Lambda Developer Guide, 2026-11).
+const ANSWER_BYTES: usize = 5 << 20;
+
+impl<S: StreamService + 'static, L: LedgerStore + 'static> Function for Autoscaler<S, L> {
     async fn invoke(&self, invocation: Invocation) -> Result<Vec<u8>, FunctionError> {
         let Event { wake, ignored } = event::parse(&invocation.body)
             .map_err(|error| FunctionError::new("EventNotUnderstood", &error))?;
-        let looks = match wake {
-            Wake::Streams(looks) => looks,
-            Wake::Heartbeat => self.configured()?,
-        };
-        let mut answer = Vec::with_capacity(looks.len() + ignored.len());
-        for look in looks {
-            let decision = self.look(&look, invocation.deadline).await;
-            self.tell(&decision);
-            answer.push(to_raw_value(&decision));
+        let mut answer = Answer::default();
+        match wake {
+            Wake::Streams(looks) => {
+                for look in looks {
+                    let decision = self.look(&look, self.ports(invocation.deadline)).await;
+                    self.tell(&decision);
+                    answer.add(&decision)?;
+                }
+            }
+            Wake::Heartbeat => self.all(invocation.deadline, &mut answer).await?,
         }
         for part in &ignored {
             self.log.event(Level::Info, "ignored", part);
-            answer.push(to_raw_value(part));
+            answer.add(part)?;
         }
-        let answer: Result<Vec<_>, _> = answer.into_iter().collect();
-        answer
-            .and_then(|answer| serde_json::to_vec(&answer))
-            .map_err(|error| FunctionError::new("Answer", &error))
+        Ok(answer.finish())
     }
 }
 
-impl<S: StreamService> Autoscaler<S> {
-    fn configured(&self) -> Result<Vec<Look>, FunctionError> {
-        if self.settings.streams.is_empty() {
-            let error = EventError::Form(
-                "{} asks for every configured stream, and TIDEGATE_STREAMS names none".to_owned(),
-            );
-            return Err(FunctionError::new("NoStreams", &error));
-        }
-        let look = |stream: &String| Look { stream: stream.clone(), alarm: None, muted_by: None };
-        Ok(self.settings.streams.iter().map(look).collect())
+impl<S: StreamService, L: LedgerStore> Autoscaler<S, L> {
+    const fn ports(&self, deadline: Timestamp) -> Ports<'_, S, L, Wall> {
+        Ports { service: &self.service, ledger: self.ledger.as_ref(), clock: &Wall, deadline }
     }
 
-    async fn look(&self, look: &Look, deadline: Timestamp) -> Decision {
-        let Settings { wishes, streams } = &self.settings;
+    async fn look(&self, look: &Look, ports: Ports<'_, S, L, Wall>) -> Decision {
+        let Settings { wishes, streams, .. } = &self.settings;
         match &look.muted_by {
             Some(rule) => {
                 let message = format!("holds: the alarm is muted by {rule}");
-                unseen(&look.stream, wishes, Wall.now(), Reason::Muted, message)
+                unseen(&look.stream, wishes, ports.clock.now(), Reason::Muted, message)
             }
-            None => {
-                let ports = Ports {
-                    service: &self.service,
-                    ledger: None::<&NoLedger>,
-                    clock: &Wall,
-                    deadline,
-                };
-                let configured = streams.contains(&look.stream);
-                run::run(ports, &look.stream, wishes, configured).await
-            }
+            None => run::run(ports, &look.stream, wishes, streams.contains(&look.stream)).await,
         }
     }
 
-    /// The decision as one line, and its figures as metrics.
+    /// Every stream that is configured or opted in.
+    async fn all(&self, deadline: Timestamp, answer: &mut Answer) -> Result<(), FunctionError> {
+        let Settings { wishes, streams, discover, .. } = &self.settings;
+        if streams.is_empty() && !discover {
+            let error = EventError::Form(
+                "{} asks for every stream, TIDEGATE_STREAMS names none, and TIDEGATE_DISCOVER is \
+                 off"
+                .to_owned(),
+            );
+            return Err(FunctionError::new("NoStreams", &error));
+        }
+        let fleet = Fleet { wishes, configured: streams, discover: *discover };
+        let mut figures = Figures::default();
+        let mut failed = None;
+        let ports = self.ports(deadline - ANSWER_TIME);
+        let summary = fleet::run(ports, fleet, &mut |decision| {
+            figures.add(&decision);
+            self.tell(&decision);
+            failed = answer.add(&decision).err().or(failed.take());
+        })
+        .await;
+        self.sum_up(&summary, &figures);
+        match (failed, summary.discovery_failed) {
+            (Some(error), _) => Err(error),
+            (None, Some(message)) => Err(FunctionError { kind: "Discovery", message }),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// The decision as one line, and the figures of a stream that is configured as metrics.
     fn tell(&self, decision: &Decision) {
         let level = if decision.reason.is_failure() { Level::Error } else { Level::Info };
         self.log.event(level, "decision", decision);
-        let (Some(open), Some(target)) = (decision.open_shards, decision.target) else { return };
-        let demand = decision.stages.iter().find(|stage| stage.stage == "demand");
-        let mut metrics = vec![
-            ("OpenShards", Unit::Count, f64::from(open)),
-            ("DesiredShards", Unit::Count, f64::from(target)),
-            ("CallsLeft", Unit::Count, f64::from(decision.calls_left)),
-            ("Resized", Unit::Count, f64::from(u8::from(decision.action == Action::Resize))),
-        ];
-        if let Some(demand) = demand.and_then(|stage| stage.value) {
-            metrics.push(("DemandShards", Unit::Count, demand));
+        if self.settings.streams.contains(&decision.stream) {
+            let _ = self.log.line(&figures::of_stream(decision));
         }
-        let dimensions = [("StreamName", decision.stream.as_str())];
-        let _ = self.log.line(&embedded_metrics(decision.at, &dimensions, &metrics));
+    }
+
+    /// A run over all streams as one line, and its figures as metrics.
+    fn sum_up(&self, summary: &Summary, figures: &Figures) {
+        let trouble = summary.left > 0 || summary.discovery_failed.is_some();
+        self.log.event(if trouble { Level::Warn } else { Level::Info }, "run", summary);
+        for document in figures.documents(summary, clock::now()) {
+            let _ = self.log.line(&document);
+        }
+    }
+}
+
+/// The array of decisions that is answered.
+#[derive(Default)]
+struct Answer {
+    bytes: Vec<u8>,
+    left_out: usize,
+}
+
+impl Answer {
+    fn add(&mut self, item: &impl Serialize) -> Result<(), FunctionError> {
+        let text =
+            serde_json::to_vec(item).map_err(|error| FunctionError::new("Answer", &error))?;
+        if self.left_out > 0 || self.bytes.len() + text.len() > ANSWER_BYTES {
+            self.left_out += 1;
+            return Ok(());
+        }
+        self.bytes.push(if self.bytes.is_empty() { b'[' } else { b',' });
+        self.bytes.extend(text);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.bytes.is_empty() {
+            self.bytes.push(b'[');
+        }
+        if self.left_out > 0 {
+            let rest = json!({"left_out": self.left_out, "message": "the log has all decisions"});
+            self.bytes.extend(format!(",{rest}").bytes());
+        }
+        self.bytes.push(b']');
+        self.bytes
     }
 }

@@ -1,5 +1,6 @@
 //! The Lambda function that keeps streams the right size.
 
+mod figures;
 mod function;
 mod settings;
 
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tidegate_aws::Config;
-use tidegate_aws::autoscaler::Aws;
+use tidegate_aws::autoscaler::{Aws, Ledger};
 use tidegate_runtime::{Environment, Log, SettingsError, clock};
 
 use crate::function::Autoscaler;
@@ -16,7 +17,10 @@ use crate::settings::Settings;
 fn main() -> ExitCode {
     tidegate_runtime::run(async |log: &Arc<Log>| {
         let settings = Settings::read(&Environment)?;
-        let service = Aws::new(&Config::load().await, clock::now);
-        Ok::<_, SettingsError>(Autoscaler { settings, service, log: log.clone() })
+        let config = Config::load().await;
+        let service = Aws::new(&config, clock::now);
+        let table = settings.ledger_table.clone();
+        let ledger = table.map(|table| Ledger::new(&config, table, clock::now));
+        Ok::<_, SettingsError>(Autoscaler { settings, service, ledger, log: log.clone() })
     })
 }

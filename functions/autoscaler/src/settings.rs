@@ -13,6 +13,10 @@ pub struct Settings {
     pub wishes: Wishes,
     /// The streams that need not opt in.
     pub streams: Vec<String>,
+    /// Whether the heartbeat finds the streams that opted in.
+    pub discover: bool,
+    /// The DynamoDB table of the ledger.
+    pub ledger_table: Option<String>,
 }
 
 impl Settings {
@@ -35,8 +39,12 @@ impl Settings {
         );
         let mode = settings.or("TIDEGATE_MODE", Mode::Shadow, mode);
         let streams = settings.or("TIDEGATE_STREAMS", Vec::new(), streams);
+        // Whoever names streams means these.
+        let discover = settings.or("TIDEGATE_DISCOVER", streams.is_empty(), on_or_off);
+        let ledger_table = settings.optional("TIDEGATE_LEDGER_TABLE", table);
         let policy = Policy { min_shards, max_shards, missing_iterator_age, ..defaults };
-        settings.finish(Self { wishes: Wishes { policy, mode }, streams })
+        let wishes = Wishes { policy, mode };
+        settings.finish(Self { wishes, streams, discover, ledger_table })
     }
 }
 
@@ -52,6 +60,24 @@ fn mode(text: &str) -> Result<Mode, String> {
         "shadow" => Ok(Mode::Shadow),
         "active" => Ok(Mode::Active),
         _ => Err("shadow or active".to_owned()),
+    }
+}
+
+/// A table's name (API reference of CreateTable, 2026-11).
+fn table(text: &str) -> Result<String, String> {
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if (3..=255).contains(&text.len()) && text.bytes().all(known) {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a DynamoDB table".to_owned())
+    }
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".to_owned()),
     }
 }
 
@@ -99,6 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn who_names_streams_means_these_alone() {
+        let streams = ("TIDEGATE_STREAMS", "orders");
+        let (on, off) = (("TIDEGATE_DISCOVER", "on"), ("TIDEGATE_DISCOVER", "off"));
+        let cases: [(&[_], bool); 5] = [
+            (&[], true),
+            (&[streams], false),
+            (&[streams, on], true),
+            (&[off], false),
+            (&[streams, off], false),
+        ];
+        for (pairs, discover) in cases {
+            assert_eq!(read(pairs).unwrap().discover, discover, "{pairs:?}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let cases = [
             (&[("TIDEGATE_MODE", "on")][..], "TIDEGATE_MODE=\"on\": expected shadow or active"),
@@ -109,6 +151,8 @@ mod tests {
             ),
             (&[("TIDEGATE_STREAMS", "a b")], "names of streams, separated by commas"),
             (&[("TIDEGATE_MISSING_ITERATOR_AGE", "0")], "hold or allow"),
+            (&[("TIDEGATE_DISCOVER", "yes")], "on or off"),
+            (&[("TIDEGATE_LEDGER_TABLE", "my table")], "the name of a DynamoDB table"),
         ];
         for (pairs, message) in cases {
             let error = read(pairs).unwrap_err();
