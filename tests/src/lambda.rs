@@ -13,8 +13,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// The time that an invocation may take; a hang ends the test.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time that an invocation may take where a test says nothing else.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is waited beyond it; a hang ends the test.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the simulator is asked to wait at a time.
 const TURN: Duration = Duration::from_millis(20);
@@ -66,14 +69,22 @@ impl Lambda {
     /// # Errors
     /// When it does not answer in time.
     pub fn invoke(&self, event: Value) -> anyhow::Result<Ended> {
+        self.invoke_within(event, TIMEOUT)
+    }
+
+    /// Calls the function once, with its timeout.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub fn invoke_within(&self, event: Value, timeout: Duration) -> anyhow::Result<Ended> {
         self.runtime.block_on(async {
             let invocation = InvocationBuilder::new()
                 .payload(event)
-                .timeout_ms(30_000)
+                .timeout_ms(u64::try_from(timeout.as_millis())?)
                 .function_arn("arn:aws:lambda:us-east-1:111122223333:function:under-test")
                 .build()?;
             let request_id = self.simulator.enqueue(invocation).await;
-            let state = self.wait(&request_id).await?;
+            let state = self.wait(&request_id, timeout + PATIENCE).await?;
             match (state.status, state.response, state.error) {
                 (InvocationStatus::Success, Some(response), _) => {
                     Ok(Ended::Response(response.payload))
@@ -86,11 +97,11 @@ impl Lambda {
 
     /// Waits for an invocation to end, in short turns: the simulator can miss an end that falls
     /// between its look and its wait, and sees it at the next look.
-    async fn wait(&self, request_id: &str) -> anyhow::Result<InvocationState> {
+    async fn wait(&self, request_id: &str, most: Duration) -> anyhow::Result<InvocationState> {
         let started = Instant::now();
         loop {
             match self.simulator.wait_for_invocation_complete(request_id, TURN).await {
-                Err(SimulatorError::Timeout(_)) if started.elapsed() < PATIENCE => {}
+                Err(SimulatorError::Timeout(_)) if started.elapsed() < most => {}
                 ended => return Ok(ended?),
             }
         }
@@ -130,6 +141,25 @@ impl Lambda {
             }
         }
         Ok(found)
+    }
+
+    /// What the process used since its start: seconds of processor time, and bytes of memory at the
+    /// peak.
+    ///
+    /// # Errors
+    /// When the system does not say, as only Linux does.
+    pub fn used(&self) -> anyhow::Result<(f64, u64)> {
+        let of = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.process.id()));
+        let stat = of("stat")?;
+        // proc(5): after the name in parentheses, the 12th and 13th field are the time in user and in
+        // system mode, in hundredths of a second.
+        let fields = stat.rsplit(") ").next().context("stat has no name")?.split(' ');
+        let hundredths: Vec<u32> =
+            fields.skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        let status = of("status")?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak: u64 = peak.context("no peak")?.trim().trim_end_matches(" kB").parse()?;
+        Ok((f64::from(hundredths.iter().sum::<u32>()) / 100.0, peak * 1024))
     }
 
     /// Waits for the process to end by itself, and says with which code.

@@ -128,6 +128,7 @@ fn nothing_has_a_fixed_name() {
     let names = BTreeMap::from([
         ("AWS::CloudFormation::Stack", None),
         ("AWS::CloudWatch::Alarm", Some("AlarmName")),
+        ("AWS::DynamoDB::Table", Some("TableName")),
         ("AWS::IAM::Role", Some("RoleName")),
         ("AWS::Kinesis::Stream", Some("Name")),
         ("AWS::KinesisFirehose::DeliveryStream", Some("DeliveryStreamName")),
@@ -166,6 +167,25 @@ fn buckets_outlive_their_stack_and_are_closed() {
 }
 
 #[test]
+fn the_ledger_is_what_the_function_writes() {
+    let Some(expanded) = &*EXPANDED else { return };
+    let resources = &expanded[Path::new("infra/autoscaler.yaml")]["Resources"];
+    let table = &resources["Ledger"]["Properties"];
+    let code = text("crates/aws/src/autoscaler/ledger.rs");
+    let attributes = [
+        &table["KeySchema"][0]["AttributeName"],
+        &table["AttributeDefinitions"][0]["AttributeName"],
+        &table["TimeToLiveSpecification"]["AttributeName"],
+    ];
+    for attribute in attributes {
+        let written = format!(".item({attribute},");
+        assert!(code.contains(&written), "the function writes no {attribute}");
+    }
+    assert_eq!(table["TimeToLiveSpecification"]["Enabled"], true);
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+}
+
+#[test]
 fn functions_are_told_what_they_read() {
     each("AWS::Lambda::Function", 3, |_, properties| {
         let variables = properties["Environment"]["Variables"].as_object();
@@ -181,7 +201,12 @@ fn functions_are_told_what_they_read() {
 fn roles_reach_no_further_than_they_must() {
     // What cannot be limited to a resource ("Actions, resources, and condition keys", Service
     // Authorization Reference, 2026-11).
-    let unlimited = ["kinesis:DescribeLimits", "cloudwatch:GetMetricData"];
+    let unlimited = [
+        "cloudwatch:GetMetricData",
+        "kinesis:DescribeLimits",
+        "kinesis:ListStreams",
+        "tag:GetResources",
+    ];
     each("AWS::IAM::Role", 5, |_, properties| {
         if properties["ManagedPolicyArns"].as_array().is_some_and(|arns| !arns.is_empty()) {
             return Err(format!("{} reach further", properties["ManagedPolicyArns"]));

@@ -65,6 +65,9 @@ impl Aws {
             let Some(page) = pages.next().await else { return Ok(found) };
             self.tally.add(OPERATION);
             let page = page.map_err(|error| service_error(OPERATION, &error))?;
+            // Whoever leaves the summaries out, as some emulators do, still names the streams.
+            let unknown = (Status::Unknown, Capacity::Provisioned);
+            found.extend(page.stream_names().iter().map(|name| (name.clone(), unknown)));
             found.extend(page.stream_summaries().iter().map(|stream| {
                 let state =
                     (status(stream.stream_status()), capacity(stream.stream_mode_details()));

@@ -1,0 +1,220 @@
+//! The built autoscaler among emulators: a stream in one, its metrics and its ledger in another.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::emulator::{self, Emulator};
+use crate::http;
+use crate::lambda::Lambda;
+use crate::place::{bootstrap, fixture};
+
+/// The stream that the events of `tests/events/` name.
+pub const STREAM: &str = "clicks";
+
+/// The table of the ledger.
+const TABLE: &str = "ledger";
+
+/// Settings of an autoscaler that may change the stream and has a ledger.
+const LEDGER: [(&str, &str); 2] = [("TIDEGATE_MODE", "active"), ("TIDEGATE_LEDGER_TABLE", TABLE)];
+
+/// A stream in one emulator, its metrics in another, and the autoscaler between them.
+pub struct Setup {
+    kinesis: Emulator,
+    cloudwatch: Emulator,
+    /// The autoscaler.
+    pub lambda: Lambda,
+}
+
+impl Setup {
+    /// Without a ledger; `None` where the tools or the bootstrap are missing.
+    pub fn start(shards: u32, account_shards: u32, settings: &[(&str, &str)]) -> Option<Self> {
+        let limit = account_shards.to_string();
+        let kinesis = emulator::kinesis(&[
+            ("SHARD_LIMIT", limit.as_str()),
+            ("CREATE_STREAM_DURATION", "10ms"),
+            ("UPDATE_SHARD_COUNT_DURATION", "300ms"),
+        ])?;
+        let cloudwatch = emulator::ministack()?;
+        let lambda = autoscaler(&kinesis, &cloudwatch, settings)?;
+        let setup = Self { kinesis, cloudwatch, lambda };
+        setup.kinesis("CreateStream", json!({"StreamName": STREAM, "ShardCount": shards}));
+        setup.wait_until_active();
+        Some(setup)
+    }
+
+    /// In active mode, with the table of a ledger.
+    pub fn with_ledger(shards: u32, settings: &[(&str, &str)]) -> Option<Self> {
+        let settings = [&LEDGER[..], settings].concat();
+        let setup = Self::start(shards, 100, &settings)?;
+        let key = json!([{"AttributeName": "stream", "KeyType": "HASH"}]);
+        let attribute = json!([{"AttributeName": "stream", "AttributeType": "S"}]);
+        setup.dynamodb(
+            "CreateTable",
+            json!({"TableName": TABLE, "KeySchema": key,
+            "AttributeDefinitions": attribute, "BillingMode": "PAY_PER_REQUEST"}),
+        );
+        Some(setup)
+    }
+
+    /// One more autoscaler beside the first, as Lambda starts one for each invocation at the same
+    /// time.
+    pub fn another(&self, settings: &[(&str, &str)]) -> Option<Lambda> {
+        autoscaler(&self.kinesis, &self.cloudwatch, &[&LEDGER[..], settings].concat())
+    }
+
+    /// A call of DynamoDB that must be accepted.
+    pub fn dynamodb(&self, operation: &str, body: Value) -> Value {
+        let operation = format!("DynamoDB_20120810.{operation}");
+        accepted(self.cloudwatch.port(), "dynamodb", &operation, &body)
+    }
+
+    /// The ledger's item of the stream; null when there is none.
+    pub fn ledger(&self) -> Value {
+        let key = json!({"TableName": TABLE, "Key": {"stream": {"S": STREAM}}});
+        self.dynamodb("GetItem", key)["Item"].clone()
+    }
+
+    /// Sets tags of the stream.
+    pub fn tag(&self, tags: Value) {
+        self.kinesis("AddTagsToStream", json!({"StreamName": STREAM, "Tags": tags}));
+    }
+
+    /// Removes a tag of the stream.
+    pub fn untag(&self, key: &str) {
+        self.kinesis("RemoveTagsFromStream", json!({"StreamName": STREAM, "TagKeys": [key]}));
+    }
+
+    /// One more stream, of one shard.
+    pub fn create(&self, stream: &str) {
+        self.kinesis("CreateStream", json!({"StreamName": stream, "ShardCount": 1}));
+    }
+
+    /// Changes the number of shards as somebody else would.
+    pub fn resize(&self, target: u32) {
+        let scaling = "UNIFORM_SCALING";
+        let body =
+            json!({"StreamName": STREAM, "TargetShardCount": target, "ScalingType": scaling});
+        self.kinesis("UpdateShardCount", body);
+    }
+
+    /// A call of Kinesis that must be accepted.
+    pub fn kinesis(&self, operation: &str, body: Value) -> Value {
+        let operation = format!("Kinesis_20131202.{operation}");
+        accepted(self.kinesis.port(), "kinesis", &operation, &body)
+    }
+
+    /// What the stream says of itself.
+    pub fn summary(&self) -> Value {
+        let answer = self.kinesis("DescribeStreamSummary", json!({"StreamName": STREAM}));
+        answer["StreamDescriptionSummary"].clone()
+    }
+
+    /// Waits until the stream is active.
+    pub fn wait_until_active(&self) {
+        for _ in 0..200 {
+            if self.summary()["StreamStatus"] == "ACTIVE" {
+                return;
+            }
+            sleep(Duration::from_millis(50));
+        }
+        panic!("the stream does not become active");
+    }
+
+    /// An hour of load, in shards, up to two minutes ago.
+    pub fn load(&self, shards: f64) {
+        let points = (2..=62).flat_map(|minute| {
+            [
+                ("IncomingRecords", minute, shards * 60_000.0),
+                ("IncomingBytes", minute, shards * 6e6),
+            ]
+        });
+        self.put(&points.collect::<Vec<_>>());
+    }
+
+    /// The newest age of a record that was read.
+    pub fn iterator_age(&self, milliseconds: f64) {
+        self.put(&[("GetRecords.IteratorAgeMilliseconds", 2, milliseconds)]);
+    }
+
+    /// Puts points: a metric, minutes ago, a value.
+    fn put(&self, points: &[(&str, i64, f64)]) {
+        let now = Timestamp::now();
+        let dimensions = json!([{"Name": "StreamName", "Value": STREAM}]);
+        let data: Vec<_> = points
+            .iter()
+            .map(|(metric, minutes, value)| {
+                let at = now - SignedDuration::from_mins(*minutes);
+                json!({"MetricName": metric, "Dimensions": dimensions, "Value": value,
+                       "Timestamp": at.as_second()})
+            })
+            .collect();
+        let body = json!({"Namespace": "AWS/Kinesis", "MetricData": data});
+        let operation = "GraniteServiceVersion20100801.PutMetricData";
+        accepted(self.cloudwatch.port(), "monitoring", operation, &body);
+    }
+
+    /// The one decision that a fixture's event is answered with.
+    pub fn decide(&self, event: &str) -> Value {
+        let decisions = self.lambda.respond(fixture(event)).expect("it is as this setup needs it");
+        assert_eq!(
+            decisions.as_array().expect("it is as this setup needs it").len(),
+            1,
+            "{decisions}"
+        );
+        decisions[0].clone()
+    }
+
+    /// The open shards, once the stream is active.
+    pub fn open_shards(&self) -> u64 {
+        self.wait_until_active();
+        self.summary()["OpenShardCount"].as_u64().expect("it is as this setup needs it")
+    }
+
+    /// What the tag says of the calls; null when it is not there.
+    pub fn calls(&self) -> Value {
+        let answer = self.kinesis("ListTagsForStream", json!({"StreamName": STREAM}));
+        let calls = answer["Tags"]
+            .as_array()
+            .expect("it is as this setup needs it")
+            .iter()
+            .find(|tag| tag["Key"] == "tidegate:calls");
+        calls.map_or(Value::Null, |tag| tag["Value"].clone())
+    }
+}
+
+/// Starts an autoscaler between the emulators; `None` where the bootstrap is missing.
+fn autoscaler(
+    kinesis: &Emulator,
+    cloudwatch: &Emulator,
+    settings: &[(&str, &str)],
+) -> Option<Lambda> {
+    let (kinesis, others) = (kinesis.endpoint(), cloudwatch.endpoint());
+    let mut all = vec![
+        ("TIDEGATE_STREAMS", STREAM),
+        ("AWS_ENDPOINT_URL_KINESIS", kinesis.as_str()),
+        ("AWS_ENDPOINT_URL", others.as_str()),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    all.extend(settings);
+    Some(Lambda::start(&bootstrap("autoscaler")?, &all).expect("the autoscaler starts"))
+}
+
+/// A call that must be accepted.
+fn accepted(port: u16, service: &str, operation: &str, body: &Value) -> Value {
+    let answer = http::aws(port, service, operation, body);
+    let said = String::from_utf8_lossy(&answer.body);
+    assert_eq!(answer.status, 200, "{operation}: {said}");
+    answer.json()
+}
+
+/// Holds a decision against its action, its reason, and what was applied.
+#[track_caller]
+pub fn expect(decision: &Value, action: &str, reason: &str, applied: &str) {
+    let found = (&decision["action"], &decision["reason"], &decision["applied"]);
+    assert_eq!(found, (&json!(action), &json!(reason), &json!(applied)), "{decision:#}");
+}
