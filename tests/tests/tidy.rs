@@ -14,8 +14,14 @@ use tidegate_tests::place::{files, folders, root, text};
 const SETTINGS: &str = "docs/src/reference/settings.md";
 
 /// Variables that only checks read; CONTRIBUTING.md describes them.
-const FOR_CHECKS: &[&str] =
-    &["TIDEGATE_BOOTSTRAPS", "TIDEGATE_DATA", "TIDEGATE_TOOLS", "TIDEGATE_TRACES"];
+const FOR_CHECKS: &[&str] = &[
+    "TIDEGATE_BOOTSTRAPS",
+    "TIDEGATE_DATA",
+    "TIDEGATE_SEED",
+    "TIDEGATE_SEEDS",
+    "TIDEGATE_TOOLS",
+    "TIDEGATE_TRACES",
+];
 
 #[test]
 fn engines_depend_on_no_host() {
