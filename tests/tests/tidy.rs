@@ -248,7 +248,7 @@ fn every_reason_of_a_decision_is_explained() {
         "recent_peak",
         "usual_growth",
         "surge",
-        "same_time_yesterday",
+        "earlier_days",
         "peak_of_the_day",
         "cheaper_reshard",
         "larger_step",

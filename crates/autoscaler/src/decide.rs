@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use crate::decision::{Action, Applied, Decision, Reason, Stage};
 use crate::demand::{self, Demand};
 use crate::forecast::{self, Forecast, NEAR_BLOCKS};
-use crate::history::History;
+use crate::history::{Calls, History};
 use crate::hot::ROOM_PERCENT;
 use crate::limits::{self, Cut};
 use crate::observation::{Capacity, Observation, Status};
 use crate::policy::{
-    CALL_PRICE, EMERGENCY_PERCENT, KNOWN_MINUTES, KNOWN_WINDOW, MAX_ITERATOR_AGE,
-    MissingIteratorAge, Mode, NOW_WINDOW, Policy, STALE_AFTER,
+    KNOWN_MINUTES, KNOWN_WINDOW, MAX_ITERATOR_AGE, MissingIteratorAge, Mode, NOW_WINDOW, Policy,
+    STALE_AFTER,
 };
 use crate::spread;
 use crate::staircase;
@@ -138,7 +138,7 @@ fn count(
     trail: &mut Trail,
 ) -> Result<Change, Reason> {
     let open = observation.description.open_shards;
-    let forecast = forecast::forecast(observation, history, demand, now);
+    let forecast = forecast::forecast(observation, history, demand, &policy.tuning, now);
     trail.say(Some(forecast.peak(NEAR_BLOCKS).as_shards()), forecast.reason);
 
     let left = history.calls.left(now);
@@ -151,7 +151,7 @@ fn count(
     let (target, cut) = limit(observation, desired, policy);
     trail.say(Some(f64::from(target)), cut);
 
-    let spend = Spend { left, forecast: &forecast, wanted: target, why };
+    let spend = Spend { left, calls: &history.calls, forecast: &forecast, wanted: target, why };
     let (target, worth) = budget(observation, spend, policy);
     let target = if target < open && steady != Reason::Ok { open } else { target };
     trail.say(Some(f64::from(left)), worth);
@@ -217,7 +217,8 @@ fn recommend(
     if open < policy.min_shards || open > policy.max_shards {
         return (needed, Reason::PolicyBounds);
     }
-    if demand.now > carries.percent(EMERGENCY_PERCENT) {
+    let emergency = u64::from(policy.tuning.emergency_percent);
+    if demand.now > carries.percent(emergency) {
         // The fewer calls are left, the longer this one has to last; and at least one more, since a
         // minute at the limit hides what was above it.
         let blocks = NEAR_BLOCKS
@@ -274,6 +275,7 @@ fn limit(observation: &Observation, desired: u32, policy: &Policy) -> (u32, Reas
 /// What the budget is asked for.
 struct Spend<'f> {
     left: u32,
+    calls: &'f Calls,
     forecast: &'f Forecast,
     wanted: u32,
     why: Reason,
@@ -282,7 +284,7 @@ struct Spend<'f> {
 /// Whether a call is spent now, and on how large a step.
 fn budget(observation: &Observation, spend: Spend<'_>, policy: &Policy) -> (u32, Reason) {
     let open = observation.description.open_shards;
-    let Spend { left, forecast, wanted, why } = spend;
+    let Spend { left, calls, forecast, wanted, why } = spend;
     if left == 0 {
         return (open, if wanted == open { Reason::Ok } else { Reason::CallsSpent });
     }
@@ -299,8 +301,7 @@ fn budget(observation: &Observation, spend: Spend<'_>, policy: &Policy) -> (u32,
             (allowed(larger), Reason::LargerStep)
         }
         _ => {
-            let price = CALL_PRICE.get(left as usize).copied().unwrap_or(u64::MAX);
-            let target = allowed(staircase::first_move(open, forecast, price, policy));
+            let target = allowed(staircase::first_move(open, forecast, calls, policy));
             let waits = target == open && wanted != open;
             (target, if waits { Reason::CallNotWorthIt } else { Reason::Ok })
         }

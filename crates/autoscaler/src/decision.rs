@@ -78,8 +78,8 @@ pub enum Reason {
     UsualGrowth,
     /// Demand runs away from the hour before.
     Surge,
-    /// The same time yesterday, at today's level.
-    SameTimeYesterday,
+    /// The same time on earlier days, at today's level.
+    EarlierDays,
     /// The busiest hour that is known; there is no yesterday to tell more.
     PeakOfTheDay,
 

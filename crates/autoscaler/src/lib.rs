@@ -30,6 +30,7 @@ pub mod split;
 pub mod spread;
 pub mod staircase;
 pub mod tags;
+pub mod tuning;
 pub mod units;
 pub mod verdict;
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::Serialize;
 
+pub use crate::tuning::{Tuning, TuningError};
+
 /// Whether the autoscaler may change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,6 +51,8 @@ pub struct Policy {
     pub missing_iterator_age: MissingIteratorAge,
     /// What to do about hot shards.
     pub hot_shards: HotShards,
+    /// What is weighed against what.
+    pub tuning: Tuning,
 }
 
 impl Default for Policy {
@@ -58,6 +62,7 @@ impl Default for Policy {
             max_shards: 10_000,
             missing_iterator_age: MissingIteratorAge::Hold,
             hot_shards: HotShards::Report,
+            tuning: Tuning::default(),
         }
     }
 }
@@ -69,18 +74,8 @@ pub const STALE_AFTER: SignedDuration = SignedDuration::from_mins(10);
 /// The newest demand is the largest of these last minutes: one minute alone is noise.
 pub const NOW_WINDOW: SignedDuration = SignedDuration::from_mins(3);
 
-/// The recent peak that the next hour is measured against.
-pub const RECENT_WINDOW: SignedDuration = SignedDuration::from_mins(90);
-
 /// A scale-down must know most of these last minutes.
 pub const KNOWN_WINDOW: SignedDuration = SignedDuration::from_mins(60);
-
-/// Demand above this share of the open shards is an emergency: more shards now, before anything is
-/// weighed. Below one, since the newest minute that can be read ended a minute or two ago.
-pub const EMERGENCY_PERCENT: u64 = 88;
-
-/// Growth that is expected of the newest demand before the next look can act.
-pub const GROWTH_PERCENT: u64 = 125;
 
 /// Growth that is expected while demand runs away: above [`SURGE_PERCENT`] of the hour before.
 pub const SURGE_GROWTH_PERCENT: u64 = 200;
@@ -88,22 +83,9 @@ pub const SURGE_GROWTH_PERCENT: u64 = 200;
 /// What counts as running away.
 pub const SURGE_PERCENT: u64 = 150;
 
-/// Without a yesterday, any hour may be as busy as the busiest that is known.
-pub const UNKNOWN_DAY_PERCENT: u64 = 100;
-
-/// What a shard that is missing for a minute costs, in shard-minutes.
-pub const MISSING_SHARD_PRICE: u64 = 20;
-
 /// How many of them must be known.
 pub const KNOWN_MINUTES: usize = 45;
 
 /// An iterator age above this holds a scale-down: the consumer is behind, and would lose
 /// parallelism while it catches up.
 pub const MAX_ITERATOR_AGE: Duration = Duration::from_secs(300);
-
-/// What a call costs, in shard-minutes, by how many are left: cheap at first and doubling with each
-/// one spent, so that the last ones are kept for emergencies.
-///
-/// A fixed reserve was worse in simulation: it leaves a stream at its peak for a day after a spike.
-pub const CALL_PRICE: [u64; 11] =
-    [u64::MAX, 20_000, 10_000, 5_000, 2_500, 1_250, 600, 300, 150, 80, 40];

@@ -118,14 +118,14 @@ fn more_shards_for_more_demand() {
     let base = Case::default();
     check(&base, 4, Reason::Enough);
     let above = Case { load: vec![(2, 6, 4.5), (7, 1_560, 3.0)], ..base.clone() };
-    check(&above, 6, Reason::DemandAboveCapacity);
+    check(&above, 5, Reason::DemandAboveCapacity);
     let far_above = Case { load: vec![(2, 3, 40.0), (4, 1_560, 3.0)], ..base.clone() };
     check(&far_above, 8, Reason::DemandAboveCapacity);
     let one_point = Case { load: vec![(2, 2, 6.0)], ..base.clone() };
     check(&one_point, 8, Reason::DemandAboveCapacity);
     let morning =
         Case { load: vec![(2, 1_400, 3.0), (1_401, 1_430, 6.0), (1_431, 1_560, 3.0)], ..base };
-    check(&morning, 6, Reason::ForecastAboveCapacity);
+    check(&morning, 8, Reason::ForecastAboveCapacity);
 }
 
 #[test]
@@ -159,15 +159,17 @@ fn fewer_shards_only_when_everything_agrees() {
 fn calls_are_a_budget() {
     let spent = |count: i64| (1..=count).map(|n| n * 20).collect::<Vec<_>>();
     let above = Case { load: vec![(2, 1_560, 9.8)], open: 10, ..Case::default() };
-    check(&above, 13, Reason::DemandAboveCapacity);
+    check(&above, 12, Reason::DemandAboveCapacity);
     // Three calls left: at least a third more, which 15 reaches most cheaply.
     check(&Case { calls_ago: spent(7), ..above.clone() }, 15, Reason::DemandAboveCapacity);
     check(&Case { calls_ago: spent(9), ..above.clone() }, 20, Reason::DemandAboveCapacity);
     check(&Case { calls_ago: spent(10), ..above }, 10, Reason::CallsSpent);
     let down = Case { open: 10, ..Case::default() };
-    // Five shards for a whole day are 7,200 shard-minutes: worth the seventh call, not the last.
-    check(&Case { calls_ago: spent(6), ..down.clone() }, 5, Reason::FewerWouldDo);
-    check(&Case { calls_ago: spent(9), ..down.clone() }, 10, Reason::CallNotWorthIt);
+    // Five shards for a whole day are 7,200 shard-minutes: worth even the last call. One is not.
+    check(&Case { calls_ago: spent(9), ..down.clone() }, 5, Reason::FewerWouldDo);
+    let little = Case { open: 5, ..down.clone() };
+    check(&Case { calls_ago: spent(6), ..little.clone() }, 4, Reason::FewerWouldDo);
+    check(&Case { calls_ago: spent(9), ..little }, 5, Reason::CallNotWorthIt);
     // Yesterday was busy again in two hours: not worth the seventh either.
     let short =
         Case { load: vec![(2, 1_280, 3.0), (1_281, 1_300, 9.0), (1_301, 1_560, 3.0)], ..down };

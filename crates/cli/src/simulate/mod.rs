@@ -100,6 +100,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = Settings {
         per_operation: arguments.per_operation,
         heartbeat_minutes: arguments.heartbeat.0,
+        ..Settings::default()
     };
     // Read before anything is run: a mistake in the last file is told at once.
     let traces = files

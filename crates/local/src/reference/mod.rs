@@ -31,6 +31,7 @@ mod target_tracking;
 mod tidegate;
 
 use jiff::SignedDuration;
+use tidegate_autoscaler::policy::Tuning;
 
 pub use model::{Call, Kind, Minute, Run};
 pub use policy::{Change, Policy, Refused, Seen};
@@ -97,13 +98,19 @@ pub struct Settings {
     pub per_operation: SignedDuration,
     /// Minutes from one heartbeat of Tidegate to the next.
     pub heartbeat_minutes: usize,
+    /// What Tidegate weighs against what.
+    pub tuning: Tuning,
 }
 
 impl Default for Settings {
     /// 30 seconds: AWS's guide names 1,000 to 2,000 shards in 30,000 seconds, and older tools plan
     /// with 20 to 30 seconds. Five minutes: the heartbeat of the template.
     fn default() -> Self {
-        Self { per_operation: SignedDuration::from_secs(30), heartbeat_minutes: 5 }
+        Self {
+            per_operation: SignedDuration::from_secs(30),
+            heartbeat_minutes: 5,
+            tuning: Tuning::default(),
+        }
     }
 }
 
@@ -112,7 +119,7 @@ impl Default for Settings {
 pub fn simulate(name: Name, trace: &Trace, settings: Settings) -> Option<Run> {
     let run = |policy: &mut dyn Policy| model::run(trace, policy, settings.per_operation);
     let run = match name {
-        Name::Tidegate => run(&mut tidegate::Tidegate::new(settings.heartbeat_minutes)),
+        Name::Tidegate => run(&mut tidegate::Tidegate::new(settings)),
         Name::StaticPeak => run(&mut schedule::Schedule::constant(peak(trace))),
         Name::AwsSample => run(&mut aws_sample::AwsSample::shipped()),
         Name::AwsSample1min => run(&mut aws_sample::AwsSample::by_the_minute()),

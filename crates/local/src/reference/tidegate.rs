@@ -12,6 +12,7 @@ use tidegate_autoscaler::look::LOOK_BACK;
 use tidegate_autoscaler::observation::{self, Capacity, Description, Observation, Status};
 use tidegate_autoscaler::{Mode, Policy as Rules, decide};
 
+use super::Settings;
 use super::model::{Kind, Minute};
 use super::policy::{Change, Policy, Seen};
 use crate::alarm::{self, Alarm, State};
@@ -41,13 +42,13 @@ pub struct Tidegate {
 }
 
 impl Tidegate {
-    /// With the default policy.
-    pub fn new(heartbeat_minutes: usize) -> Self {
+    /// With the default policy but for its tuning.
+    pub fn new(settings: Settings) -> Self {
         let description =
             Description { status: Status::Active, capacity: Capacity::Provisioned, open_shards: 1 };
         Self {
-            heartbeat_minutes: heartbeat_minutes.max(1),
-            rules: Rules::default(),
+            heartbeat_minutes: settings.heartbeat_minutes.max(1),
+            rules: Rules { tuning: settings.tuning, ..Rules::default() },
             alarms: alarm::deployed(),
             metrics: Metrics::new(DELAY, ALARMS_KEEP, Pcg64Mcg::new(0)),
             observation: Observation {
