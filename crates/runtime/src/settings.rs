@@ -16,6 +16,7 @@ use std::time::Duration;
 /// Every variable that Tidegate reads. `docs/src/reference/settings.md` describes each; a test
 /// holds the two, the code and the templates against each other.
 pub const KEYS: &[&str] = &[
+    "TIDEGATE_ASN_DB",
     "TIDEGATE_DISCOVER",
     "TIDEGATE_FORMAT",
     "TIDEGATE_GEOIP_DB",

@@ -20,6 +20,7 @@ pub struct Engine {
 struct Scratch {
     data: Vec<u8>,
     line: Vec<u8>,
+    metadata: Vec<u8>,
 }
 
 impl Engine {
@@ -40,13 +41,34 @@ impl Engine {
     /// Converts one record on its own: its line is appended to `out`. This is what
     /// [`transform`](Self::transform) does with the decoded data of each record.
     pub fn convert(&mut self, data: &[u8], out: &mut Vec<u8>) -> Outcome {
+        self.convert_at(data, None, out)
+    }
+
+    /// The same, with the record's arrival in milliseconds of the epoch: a time that names no year
+    /// is near it.
+    pub fn convert_at(&mut self, data: &[u8], at: Option<i64>, out: &mut Vec<u8>) -> Outcome {
+        self.convert_whole(data, at, out, &mut Vec::new()).outcome
+    }
+
+    /// The same, with the record's metadata.
+    pub(crate) fn convert_whole(
+        &mut self,
+        data: &[u8],
+        at: Option<i64>,
+        out: &mut Vec<u8>,
+        metadata: &mut Vec<u8>,
+    ) -> Converted {
         let before = out.len();
-        let converted = guarded(|| self.pipeline.convert(data, out));
-        if converted.outcome == Outcome::ProcessingFailed(Reason::Panic) {
+        metadata.clear();
+        let converted = guarded(|| self.pipeline.convert(data, at, out, metadata));
+        if converted.outcome != Outcome::Ok {
             out.truncate(before);
+            metadata.clear();
+        }
+        if converted.outcome == Outcome::ProcessingFailed(Reason::Panic) {
             self.pipeline.reset();
         }
-        converted.outcome
+        converted
     }
 
     fn run(
@@ -54,7 +76,13 @@ impl Engine {
         event: &[u8],
         out: &mut Vec<u8>,
         limit: usize,
-        mut convert: impl FnMut(&mut Pipeline, &[u8], &mut Vec<u8>) -> Converted,
+        mut convert: impl FnMut(
+            &mut Pipeline,
+            &[u8],
+            Option<i64>,
+            &mut Vec<u8>,
+            &mut Vec<u8>,
+        ) -> Converted,
     ) -> Result<Report, EventError> {
         out.clear();
         let handed = event::parse(event)?;
@@ -62,15 +90,21 @@ impl Engine {
         let mut response = Response::begin(out, limit, ids);
         let mut report = Report::default();
         for record in &handed {
-            let Scratch { data, line } = &mut self.scratch;
+            let Scratch { data, line, metadata } = &mut self.scratch;
             line.clear();
+            metadata.clear();
             let converted = match decode(record, data) {
-                Ok(()) => guarded(|| convert(&mut self.pipeline, data, line)),
+                Ok(()) => guarded(|| convert(&mut self.pipeline, data, record.at, line, metadata)),
                 Err(reason) => Converted::failed(reason),
             };
-            let outcome = answer(record, converted.outcome, line, &mut response, &mut report);
+            let outcome =
+                answer(record, converted.outcome, (line, metadata), &mut response, &mut report);
             report.count(outcome);
-            report.geoip_errors += u64::from(outcome == Outcome::Ok && converted.geoip_error);
+            report.events += converted.events;
+            if outcome == Outcome::Ok {
+                report.rows += converted.rows;
+                report.geoip_errors += u64::from(converted.geoip_error);
+            }
             if outcome == Outcome::ProcessingFailed(Reason::Panic) {
                 // What the panic left half done is not worth knowing.
                 self.scratch = Scratch::default();
@@ -78,6 +112,7 @@ impl Engine {
             }
         }
         response.end();
+        report.inputs = self.pipeline.take_inputs();
         report.response_bytes = out.len() as u64;
         Ok(report)
     }
@@ -102,7 +137,7 @@ fn guarded(convert: impl FnOnce() -> Converted) -> Converted {
 fn answer(
     record: &Handed<'_>,
     outcome: Outcome,
-    line: &[u8],
+    (line, metadata): (&[u8], &[u8]),
     response: &mut Response<'_>,
     report: &mut Report,
 ) -> Outcome {
@@ -113,7 +148,7 @@ fn answer(
     response.next(id);
     let full = Outcome::ProcessingFailed(Reason::ResponseFull);
     let (answered, outcome) = match outcome {
-        Outcome::Ok if response.ok(id, line) => (true, Outcome::Ok),
+        Outcome::Ok if response.ok(id, line, metadata) => (true, Outcome::Ok),
         Outcome::Dropped(_) if response.dropped(id) => (true, outcome),
         Outcome::Ok | Outcome::Dropped(_) => (response.failed(id), full),
         Outcome::ProcessingFailed(_) => (response.failed(id), outcome),

@@ -1,9 +1,11 @@
 //! Firehose's request, read leniently and record by record, so that one odd record spoils nothing
 //! but itself.
 //!
-//! Only `records`, `recordId` and `data` are read. The rest (`invocationId`, `region`,
-//! `approximateArrivalTimestamp`, `kinesisRecordMetadata`) may have any form or be absent: numbers
-//! and strings both occur in what AWS itself publishes.
+//! Only `records`, `recordId`, `data` and `approximateArrivalTimestamp` are read. The rest
+//! (`invocationId`, `region`, `kinesisRecordMetadata`) may have any form or be absent, and the time
+//! too: numbers and strings both occur in what AWS itself publishes.
+
+mod scan;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,6 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::moment::Moment;
 use crate::outcome::Reason;
 
 /// Why a request is not one of Firehose's: the only mistake that fails an invocation.
@@ -42,7 +45,9 @@ pub(crate) struct Handed<'a> {
     /// cannot be answered.
     pub(crate) id: Result<&'a str, Reason>,
     /// The base64 text, or why there is none.
-    pub(crate) data: Result<Cow<'a, str>, Reason>,
+    pub(crate) data: Result<Cow<'a, [u8]>, Reason>,
+    /// When the record reached the stream, in milliseconds of the epoch.
+    pub(crate) at: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +62,7 @@ struct Envelope<'a> {
 struct Record<'a> {
     record_id: Option<&'a RawValue>,
     data: Option<&'a RawValue>,
+    approximate_arrival_timestamp: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +70,7 @@ struct Record<'a> {
 enum Member {
     RecordId,
     Data,
+    ApproximateArrivalTimestamp,
     #[serde(other)]
     Other,
 }
@@ -89,6 +96,9 @@ impl<'de> Visitor<'de> for RecordVisitor {
             match member {
                 Member::RecordId => record.record_id = Some(members.next_value()?),
                 Member::Data => record.data = Some(members.next_value()?),
+                Member::ApproximateArrivalTimestamp => {
+                    record.approximate_arrival_timestamp = Some(members.next_value()?);
+                }
                 Member::Other => {
                     members.next_value::<IgnoredAny>()?;
                 }
@@ -100,19 +110,63 @@ impl<'de> Visitor<'de> for RecordVisitor {
 
 /// Reads a request.
 pub(crate) fn parse(event: &[u8]) -> Result<Vec<Handed<'_>>, EventError> {
+    let mut handed = match scan::scan(event) {
+        Some(handed) => handed,
+        None => read(event)?,
+    };
+    refuse_duplicates(&mut handed);
+    Ok(handed)
+}
+
+/// Reads a request of any layout.
+fn read(event: &[u8]) -> Result<Vec<Handed<'_>>, EventError> {
     let envelope: Envelope<'_> = serde_json::from_slice(event).map_err(|e| diagnose(event, e))?;
-    let mut seen = HashSet::with_capacity(envelope.records.len());
-    let handed =
-        envelope.records.into_iter().map(|record| {
-            // A record that is no object has neither member.
-            let Record { record_id, data } = serde_json::from_str(record.get()).unwrap_or_default();
-            let id = record_id.and_then(|id| Some((id.get(), text(id)?))).ok_or(Reason::NoRecordId);
-            let id = id.and_then(|(written, id)| {
-                if seen.insert(id) { Ok(written) } else { Err(Reason::DuplicateRecordId) }
-            });
-            Handed { id, data: data.and_then(text).ok_or(Reason::NoData) }
+    let handed = envelope.records.into_iter().map(|record| {
+        // A record that is no object has neither member.
+        let record: Record<'_> = serde_json::from_str(record.get()).unwrap_or_default();
+        let id = record.record_id.filter(|id| text(id).is_some());
+        let data = record.data.and_then(text).map(|data| match data {
+            Cow::Borrowed(data) => Cow::Borrowed(data.as_bytes()),
+            Cow::Owned(data) => Cow::Owned(data.into_bytes()),
         });
+        Handed {
+            id: id.map(RawValue::get).ok_or(Reason::NoRecordId),
+            data: data.ok_or(Reason::NoData),
+            at: record.approximate_arrival_timestamp.and_then(arrival),
+        }
+    });
     Ok(handed.collect())
+}
+
+/// Milliseconds of the epoch, from a number or from text.
+fn arrival(raw: &RawValue) -> Option<i64> {
+    match text(raw) {
+        None => raw.get().parse().ok(),
+        Some(text) => text.parse().ok().or_else(|| Moment::iso8601(text.as_bytes())?.to_millis()),
+    }
+}
+
+/// An identifier can be answered only once.
+fn refuse_duplicates(handed: &mut [Handed<'_>]) {
+    let plain = |id: &str| !id.contains('\\');
+    let ids = || handed.iter().filter_map(|record| record.id.ok());
+    // Firehose's rise from record to record: then none is there twice.
+    if ids().zip(ids().skip(1)).all(|(a, b)| a < b) && ids().all(plain) {
+        return;
+    }
+    let mut seen = HashSet::with_capacity(handed.len());
+    for record in handed {
+        if let Ok(id) = record.id {
+            let decoded = if plain(id) {
+                Cow::Borrowed(id.trim_matches('"'))
+            } else {
+                Cow::Owned(serde_json::from_str::<String>(id).unwrap_or_default())
+            };
+            if !seen.insert(decoded) {
+                record.id = Err(Reason::DuplicateRecordId);
+            }
+        }
+    }
 }
 
 /// A JSON string; borrowed unless it holds escapes, as `\/` is in the base64 of some writers.
@@ -147,7 +201,12 @@ mod tests {
         parse(event.as_bytes())
             .unwrap()
             .into_iter()
-            .map(|handed| (handed.id.map(str::to_owned), handed.data.map(Cow::into_owned)))
+            .map(|handed| {
+                (
+                    handed.id.map(str::to_owned),
+                    handed.data.map(|data| String::from_utf8(data.into_owned()).unwrap()),
+                )
+            })
             .collect()
     }
 

@@ -1,85 +1,62 @@
 //! JSON written straight into a buffer.
 
-/// One JSON object in the making. Keys are the engine's own names and need no escaping.
-pub(crate) struct Object<'o> {
-    out: &'o mut Vec<u8>,
-    empty: bool,
-}
-
-impl<'o> Object<'o> {
-    /// Opens the object.
-    pub(crate) fn begin(out: &'o mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, empty: true }
-    }
-
-    /// A member whose value is a string.
-    pub(crate) fn text(&mut self, key: &str, value: &str) {
-        self.key(key);
-        string(self.out, value);
-    }
-
-    /// A member whose value is a string that needs no escaping.
-    pub(crate) fn plain(&mut self, key: &str, value: &[u8]) {
-        self.key(key);
-        self.out.push(b'"');
-        self.out.extend_from_slice(value);
-        self.out.push(b'"');
-    }
-
-    /// A member whose value is a whole number.
-    pub(crate) fn integer(&mut self, key: &str, value: u64) {
-        self.key(key);
-        integer(self.out, value);
-    }
-
-    /// Members that were written before, each with the comma before it.
-    pub(crate) fn members(&mut self, written: &[u8]) {
-        let skip = usize::from(self.empty && !written.is_empty());
-        self.out.extend_from_slice(&written[skip..]);
-        self.empty &= written.is_empty();
-    }
-
-    /// Closes the object.
-    pub(crate) fn end(self) {
-        self.out.push(b'}');
-    }
-
-    fn key(&mut self, key: &str) {
-        if !self.empty {
-            self.out.push(b',');
-        }
-        self.empty = false;
-        self.out.push(b'"');
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
-    }
-}
-
 /// Writes a string with its quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
     out.push(b'"');
-    let mut rest = text.as_bytes();
+    if is_plain(bytes) {
+        out.extend_from_slice(bytes);
+    } else {
+        escaped(out, bytes);
+    }
+    out.push(b'"');
+}
+
+fn escaped(out: &mut Vec<u8>, mut rest: &[u8]) {
     while let Some(at) = rest.iter().position(|byte| must_escape(*byte)) {
         out.extend_from_slice(&rest[..at]);
         escape(out, rest[at]);
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
-    out.push(b'"');
+}
+
+/// Whether nothing needs escaping. Blocks without a branch inside become vector instructions.
+fn is_plain(bytes: &[u8]) -> bool {
+    let mut blocks = bytes.chunks_exact(16);
+    let plain = blocks.by_ref().all(|block| {
+        block.iter().fold(0_u8, |found, byte| found | u8::from(must_escape(*byte))) == 0
+    });
+    plain && !blocks.remainder().iter().any(|byte| must_escape(*byte))
+}
+
+/// Writes JSON that may be laid out over several lines as one line. A line break cannot stand
+/// inside a JSON string, so that all of them are white space.
+pub(crate) fn one_line(out: &mut Vec<u8>, json: &str) {
+    if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_none() {
+        out.extend_from_slice(json.as_bytes());
+        return;
+    }
+    let spaced = |byte: u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
+    out.extend(json.bytes().map(spaced));
 }
 
 /// Writes a whole number.
-pub(crate) fn integer(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn integer(out: &mut Vec<u8>, value: i64) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
     loop {
         at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
             break;
         }
+    }
+    if value < 0 {
+        out.push(b'-');
     }
     out.extend_from_slice(&digits[at..]);
 }
@@ -114,26 +91,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn another_parser_reads_back_what_was_written(text in "\\PC*|[\\x00-\\x7f]*", number: u64) {
+        fn another_parser_reads_back_what_was_written(
+            text in "\\PC*|[\\x00-\\x7f]*",
+            number: i64,
+        ) {
             let mut out = Vec::new();
-            let mut object = Object::begin(&mut out);
-            object.text("text", &text);
-            object.integer("number", number);
-            object.members(b",\"more\":[1]");
-            object.end();
-            let read: Value = serde_json::from_slice(&out).unwrap();
-            prop_assert_eq!(read, json!({"text": text, "number": number, "more": [1]}));
+            string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), json!(text));
+            out.clear();
+            integer(&mut out, number);
+            prop_assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), json!(number));
         }
     }
 
     #[test]
-    fn members_alone_need_no_comma() {
+    fn json_over_several_lines_becomes_one() {
         let mut out = Vec::new();
-        let mut object = Object::begin(&mut out);
-        object.members(b"");
-        object.members(b",\"a\":1");
-        object.plain("b", b"2");
-        object.end();
-        assert_eq!(out, b"{\"a\":1,\"b\":\"2\"}");
+        one_line(&mut out, "{\n  \"a\\n\": [1,\r\n2]}");
+        assert_eq!(out, b"{   \"a\\n\": [1,  2]}");
     }
 }

@@ -1,5 +1,7 @@
 //! What became of each record, and why: every record ends in exactly one counted outcome.
 
+use std::collections::BTreeMap;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -43,6 +45,14 @@ reasons! {
     NotKept = "not_kept",
     /// Dropped: the expression of a `drop` step was true.
     DropStep = "drop_step",
+    /// Dropped: the `sample` step keeps other records.
+    NotSampled = "not_sampled",
+    /// Dropped: the line names the columns of those after it.
+    Header = "header",
+    /// Dropped: CloudWatch Logs only looked whether the destination can be reached.
+    ControlMessage = "control_message",
+    /// Dropped: the envelope holds no events.
+    NoEvents = "no_events",
     /// The record is no object with a string `recordId`, so it cannot be answered.
     NoRecordId = "no_record_id",
     /// An earlier record of the request has the same `recordId`, which can be answered only once.
@@ -53,6 +63,14 @@ reasons! {
     BadBase64 = "bad_base64",
     /// There is nothing in `data`.
     Empty = "empty",
+    /// The record begins like gzip and is not.
+    BadGzip = "bad_gzip",
+    /// Decompressed, the record is longer than any response.
+    TooLarge = "too_large",
+    /// The record is no envelope of a subscription to CloudWatch Logs.
+    BadEnvelope = "bad_envelope",
+    /// Of several inputs none can read it.
+    NoInput = "no_input",
     /// The line is not UTF-8.
     NotUtf8 = "not_utf8",
     /// The line ends, or goes on with something else, where a field should begin.
@@ -67,6 +85,22 @@ reasons! {
     BadBytes = "bad_bytes",
     /// The line goes on after its last field.
     TrailingBytes = "trailing_bytes",
+    /// The record is not a JSON object.
+    NotJson = "not_json",
+    /// The record has more fields than a table has columns.
+    TooManyFields = "too_many_fields",
+    /// A field is not of the kind that the pipeline declares.
+    BadField = "bad_field",
+    /// A field cannot be turned into the kind that a `cast` step names.
+    Cast = "cast",
+    /// The expression of a `set` step has no answer for this record, or one that no field can hold.
+    Set = "set",
+    /// A `lookup` step found no row, and must.
+    NotInTable = "not_in_table",
+    /// The output's metadata needs a field that the record lacks.
+    NoMetadata = "no_metadata",
+    /// The events of one record belong to different partitions or tables.
+    MixedMetadata = "mixed_metadata",
     /// A filter's expression has no answer for this record, or one that is not true or false.
     Filter = "filter",
     /// The engine panicked on this record.
@@ -91,6 +125,13 @@ pub struct Report {
     /// of their own or because the response is full of answers. Firehose files a record without an
     /// answer under the error prefix.
     pub unanswered: u64,
+    /// Events found in the records: as many, unless a record holds several.
+    pub events: u64,
+    /// Lines of JSON in the response.
+    pub rows: u64,
+    /// Events by the input that read them, when the pipeline has several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, u64>,
     /// Converted records that lack their place because the database could not be read there.
     pub geoip_errors: u64,
     /// The length of the response in bytes.
@@ -122,6 +163,11 @@ impl Report {
         self.dropped += other.dropped;
         self.processing_failed += other.processing_failed;
         self.unanswered += other.unanswered;
+        self.events += other.events;
+        self.rows += other.rows;
+        for (input, events) in &other.inputs {
+            *self.inputs.entry(input.clone()).or_default() += events;
+        }
         self.geoip_errors += other.geoip_errors;
         self.response_bytes += other.response_bytes;
         for (reason, records) in other.reasons.iter() {
@@ -131,8 +177,14 @@ impl Report {
 }
 
 /// Records by reason. Serialized as an object of those that occurred.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reasons([u64; Reason::ALL.len()]);
+
+impl Default for Reasons {
+    fn default() -> Self {
+        Self([0; Reason::ALL.len()])
+    }
+}
 
 impl Reasons {
     /// How many records had the reason.
@@ -182,7 +234,7 @@ mod tests {
             serde_json::to_value(&total).unwrap(),
             json!({
                 "handed": 8, "ok": 2, "dropped": 2, "processing_failed": 4, "unanswered": 0,
-                "geoip_errors": 0, "response_bytes": 0,
+                "events": 0, "rows": 0, "geoip_errors": 0, "response_bytes": 0,
                 "reasons": {"not_kept": 2, "bad_time": 4}
             })
         );

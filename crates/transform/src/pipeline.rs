@@ -10,28 +10,56 @@
 //!   newline: true
 //! ```
 
+mod cases;
 mod compile;
+mod input;
+mod language;
+mod step;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::formats::{Format, apache};
+pub use self::cases::{Case, CaseFailure};
+pub use self::language::editor_schema;
+use crate::formats::{Reader, Unwrap, Unwrapper, envelope, lines, rows};
+use crate::moment::Moment;
 use crate::outcome::{Outcome, Reason};
-use crate::steps::geoip::Database;
-use crate::steps::{Record, Step};
+use crate::output::Output;
+use crate::record::{Memory, Record};
+use crate::scope::Field;
+use crate::steps::Step;
+use crate::steps::geoip::{Bytes, Database};
 
 /// What the steps of a pipeline look things up in. The host opens it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Tables {
     /// Where `geoip` finds places.
     pub geoip: Option<Database>,
+    /// Where `asn` finds networks.
+    pub asn: Option<Database>,
+    /// The files that `lookup` steps name, by the name they give; [`Pipeline::files`] lists them.
+    pub files: BTreeMap<String, Bytes>,
 }
 
 /// A pipeline that is ready to run.
 pub struct Pipeline {
-    format: Format,
+    unwrapper: Unwrapper,
+    line: Line,
+}
+
+/// What happens to one event.
+struct Line {
+    readers: Vec<Reader>,
+    /// The name of each reader, and how many events it read since the last report.
+    inputs: Vec<(String, u64)>,
+    slots: usize,
     steps: Vec<Step>,
-    newline: bool,
+    output: Output,
+    memory: Memory,
+    fields: Vec<Field>,
+    /// The metadata of an event that is not the first of its record.
+    metadata: Vec<u8>,
 }
 
 impl Pipeline {
@@ -43,43 +71,254 @@ impl Pipeline {
         compile::compile(yaml, tables)
     }
 
-    /// Converts one record: appends its line to `out`, or says why there is none.
-    pub(crate) fn convert(&mut self, data: &[u8], out: &mut Vec<u8>) -> Converted {
-        let line = match self.format {
-            Format::ApacheCombined => match apache::parse(data) {
-                Ok(line) => line,
-                Err(error) => return Converted::failed(error.reason()),
-            },
+    /// The files that the steps of a pipeline look things up in, as it names them: the host opens
+    /// them and hands them over in [`Tables::files`].
+    pub fn files(yaml: &str) -> Vec<String> {
+        compile::files(yaml)
+    }
+
+    /// The cases that a pipeline's file holds.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn cases(yaml: &str) -> Result<Vec<Case>, PipelineError> {
+        cases::read(yaml)
+    }
+
+    /// The fields that come out, in their order. Where an input can have others too, those are not
+    /// among them.
+    pub fn fields(&self) -> &[Field] {
+        &self.line.fields
+    }
+
+    /// Converts one record: appends its lines to `out`, or says why there is none.
+    pub(crate) fn convert(
+        &mut self,
+        data: &[u8],
+        at: Option<i64>,
+        out: &mut Vec<u8>,
+        metadata: &mut Vec<u8>,
+    ) -> Converted {
+        let Self { unwrapper, line } = self;
+        let at = at.and_then(Moment::from_millis);
+        if unwrapper.what == Unwrap::Nothing {
+            return line.single(data, at, out, metadata);
+        }
+        let Unwrapper { what, slots, inflated } = unwrapper;
+        let data = match Unwrapper::inflate(data, inflated) {
+            Ok(data) => data,
+            Err(outcome) => return Converted::ended(outcome),
         };
-        let mut record = Record::new(line);
-        for step in &mut self.steps {
-            if let Some(outcome) = step.run(&mut record) {
-                return Converted { outcome, geoip_error: false };
+        line.readers.iter_mut().for_each(Reader::begin);
+        let mut several = Several::default();
+        match what {
+            Unwrap::CloudwatchLogs => match envelope(data) {
+                Ok(events) => {
+                    for event in &events {
+                        let fields = event.fields.map(|fields| (&slots[..], fields));
+                        let at = event.at.or(at);
+                        several.add(line, &event.data, fields, at, out, metadata);
+                    }
+                }
+                Err(outcome) => return Converted::ended(outcome),
+            },
+            Unwrap::Rows => {
+                rows(data).for_each(|row| several.add(line, row, None, at, out, metadata));
+            }
+            Unwrap::Lines | Unwrap::Nothing => {
+                lines(data).for_each(|text| several.add(line, text, None, at, out, metadata));
             }
         }
-        record.write(out);
-        if self.newline {
-            out.push(b'\n');
+        several.end(line.output.newline, *what, out)
+    }
+
+    /// How many events each input read since the last time; nothing when there is one input.
+    pub(crate) fn take_inputs(&mut self) -> BTreeMap<String, u64> {
+        if self.line.inputs.len() < 2 {
+            return BTreeMap::new();
         }
-        Converted { outcome: Outcome::Ok, geoip_error: record.geoip_error }
+        let inputs = self.line.inputs.iter_mut();
+        inputs.map(|(name, events)| (name.clone(), std::mem::take(events))).collect()
     }
 
     /// Forgets what was kept ready, as it may be half made.
     pub(crate) fn reset(&mut self) {
-        for step in &mut self.steps {
-            if let Step::Geoip(geoip) = step {
-                geoip.reset();
+        self.line.memory = Memory::default();
+        self.line.steps.iter_mut().for_each(Step::reset);
+    }
+}
+
+/// What an envelope says of an event: the slots, and their values.
+type Around<'s, 'r> = Option<(&'s [usize], [crate::value::Value<'r>; 5])>;
+
+impl Line {
+    /// A record that is one event.
+    fn single(
+        &mut self,
+        data: &[u8],
+        at: Option<Moment>,
+        out: &mut Vec<u8>,
+        metadata: &mut Vec<u8>,
+    ) -> Converted {
+        let (outcome, geoip_error) = self.event(data, None, at, out, metadata);
+        let rows = u64::from(outcome == Outcome::Ok);
+        if rows == 1 && self.output.newline {
+            out.push(b'\n');
+        }
+        Converted { outcome, geoip_error, events: 1, rows }
+    }
+
+    /// One event: read, taken through the steps, written without a line break.
+    fn event<'r>(
+        &'r mut self,
+        data: &'r [u8],
+        around: Around<'_, 'r>,
+        at: Option<Moment>,
+        out: &mut Vec<u8>,
+        metadata: &mut Vec<u8>,
+    ) -> (Outcome, bool) {
+        let Self { readers, inputs, slots, steps, output, memory, .. } = self;
+        let mut record = Record::new(memory, *slots, at);
+        let several = readers.len() > 1;
+        let mut read = Outcome::ProcessingFailed(Reason::NoInput);
+        for (reader, (_, events)) in readers.iter_mut().zip(inputs) {
+            match reader.read(data, &mut record) {
+                Ok(()) => {
+                    *events += 1;
+                    read = Outcome::Ok;
+                    break;
+                }
+                Err(outcome @ Outcome::ProcessingFailed(reason)) => {
+                    record.clear();
+                    // Nothing else reads what is empty either.
+                    if !several || reason == Reason::Empty {
+                        read = outcome;
+                    }
+                }
+                Err(outcome) => {
+                    read = outcome;
+                    break;
+                }
             }
         }
+        if let (Outcome::Ok, Some((slots, values))) = (read, around) {
+            slots.iter().zip(values).for_each(|(slot, value)| record.values[*slot] = value);
+        }
+        let mut outcome = read;
+        if outcome == Outcome::Ok {
+            outcome =
+                steps.iter_mut().find_map(|step| step.run(&mut record)).unwrap_or(Outcome::Ok);
+        }
+        if outcome == Outcome::Ok {
+            if output.metadata(&record, metadata) {
+                output.write(&record, out);
+            } else {
+                outcome = Outcome::ProcessingFailed(Reason::NoMetadata);
+            }
+        }
+        let geoip_error = record.geoip_error;
+        record.end(memory);
+        (outcome, geoip_error)
+    }
+}
+
+/// The events of a record, which has one answer: a row each, or, when one of them fails, a failure,
+/// so that Firehose keeps the whole record and nothing is delivered twice.
+#[derive(Default)]
+struct Several {
+    events: u64,
+    rows: u64,
+    geoip_error: bool,
+    dropped: Option<Outcome>,
+    failed: Option<Outcome>,
+}
+
+impl Several {
+    fn add(
+        &mut self,
+        line: &mut Line,
+        data: &[u8],
+        around: Around<'_, '_>,
+        at: Option<Moment>,
+        out: &mut Vec<u8>,
+        metadata: &mut Vec<u8>,
+    ) {
+        self.events += 1;
+        if self.failed.is_some() {
+            return;
+        }
+        let before = out.len();
+        if self.rows > 0 {
+            out.push(b'\n');
+        }
+        let mut own = std::mem::take(&mut line.metadata);
+        own.clear();
+        let (outcome, geoip_error) = line.event(data, around, at, out, &mut own);
+        match outcome {
+            Outcome::Ok if self.rows > 0 && own != *metadata => {
+                self.failed = Some(Outcome::ProcessingFailed(Reason::MixedMetadata));
+            }
+            Outcome::Ok => {
+                self.rows += 1;
+                self.geoip_error |= geoip_error;
+                if self.rows == 1 {
+                    metadata.clear();
+                    metadata.extend_from_slice(&own);
+                }
+            }
+            Outcome::Dropped(Reason::Header) => {
+                // A header is no event.
+                self.events -= 1;
+                self.dropped.get_or_insert(outcome);
+                out.truncate(before);
+            }
+            Outcome::Dropped(_) => {
+                if !matches!(self.dropped, Some(Outcome::Dropped(reason)) if reason != Reason::Header)
+                {
+                    self.dropped = Some(outcome);
+                }
+                out.truncate(before);
+            }
+            Outcome::ProcessingFailed(_) => self.failed = Some(outcome),
+        }
+        line.metadata = own;
+    }
+
+    fn end(self, newline: bool, what: Unwrap, out: &mut Vec<u8>) -> Converted {
+        let nothing = match what {
+            Unwrap::CloudwatchLogs => Outcome::Dropped(Reason::NoEvents),
+            _ => Outcome::ProcessingFailed(Reason::Empty),
+        };
+        let outcome = match (self.failed, self.rows) {
+            (Some(failed), _) => failed,
+            (None, 0) => self.dropped.unwrap_or(nothing),
+            (None, _) => Outcome::Ok,
+        };
+        if outcome == Outcome::Ok && newline {
+            out.push(b'\n');
+        }
+        let Self { events, rows, geoip_error, .. } = self;
+        Converted { outcome, geoip_error, events, rows }
     }
 }
 
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inputs: Vec<_> = self.line.inputs.iter().map(|(name, _)| name).collect();
         f.debug_struct("Pipeline")
-            .field("format", &self.format)
-            .field("steps", &self.steps.len())
-            .field("newline", &self.newline)
+            .field("inputs", &inputs)
+            .field("steps", &self.line.steps.len())
+            .field("newline", &self.line.output.newline)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables")
+            .field("geoip", &self.geoip)
+            .field("asn", &self.asn)
+            .field("files", &self.files.keys())
             .finish()
     }
 }
@@ -90,11 +329,24 @@ pub(crate) struct Converted {
     pub(crate) outcome: Outcome,
     /// The record is converted, but the database could not be read for it.
     pub(crate) geoip_error: bool,
+    /// Events in the record.
+    pub(crate) events: u64,
+    /// Those that were written.
+    pub(crate) rows: u64,
 }
 
 impl Converted {
     pub(crate) fn failed(reason: Reason) -> Self {
-        Self { outcome: Outcome::ProcessingFailed(reason), geoip_error: false }
+        Self::ended(Outcome::ProcessingFailed(reason))
+    }
+
+    fn ended(outcome: Outcome) -> Self {
+        Self { outcome, geoip_error: false, events: 0, rows: 0 }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ok(geoip_error: bool) -> Self {
+        Self { outcome: Outcome::Ok, geoip_error, events: 1, rows: 1 }
     }
 }
 

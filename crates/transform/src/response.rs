@@ -12,6 +12,7 @@ const END: &[u8] = b"]}";
 const ID: &[u8] = b"{\"recordId\":";
 const OK: &[u8] = b",\"result\":\"Ok\",\"data\":\"";
 const OK_END: &[u8] = b"\"}";
+const METADATA: &[u8] = b"\",\"metadata\":";
 const DROPPED: &[u8] = b",\"result\":\"Dropped\"}";
 const FAILED: &[u8] = b",\"result\":\"ProcessingFailed\"}";
 
@@ -40,17 +41,24 @@ impl<'o> Response<'o> {
         self.reserved -= shortest(id);
     }
 
-    /// Answers `Ok` with the data; `false`, and nothing is written, when that does not fit.
+    /// Answers `Ok` with the data, and with metadata in JSON unless that is empty; `false`, and
+    /// nothing is written, when that does not fit.
     #[must_use]
-    pub(crate) fn ok(&mut self, id: &str, data: &[u8]) -> bool {
+    pub(crate) fn ok(&mut self, id: &str, data: &[u8], metadata: &[u8]) -> bool {
         let base64 = base64_simd::STANDARD.encoded_length(data.len());
-        let len = ID.len() + id.len() + OK.len() + base64 + OK_END.len();
+        let end =
+            if metadata.is_empty() { OK_END.len() } else { METADATA.len() + metadata.len() + 1 };
+        let len = ID.len() + id.len() + OK.len() + base64 + end;
         if !self.fits(len + self.reserved) {
             return false;
         }
         self.item(&[ID, id.as_bytes(), OK]);
         base64_simd::STANDARD.encode_append(data, self.out);
-        self.out.extend_from_slice(OK_END);
+        if metadata.is_empty() {
+            self.out.extend_from_slice(OK_END);
+        } else {
+            [METADATA, metadata, b"}"].iter().for_each(|part| self.out.extend_from_slice(part));
+        }
         true
     }
 
@@ -106,14 +114,14 @@ mod tests {
     use super::*;
 
     /// Answers each id with `Ok` and the data when it fits, and with `ProcessingFailed` otherwise.
-    fn answer(limit: usize, answers: &[(&str, &[u8])]) -> (String, usize) {
+    fn answer(limit: usize, metadata: &[u8], answers: &[(&str, &[u8])]) -> (String, usize) {
         let mut out = b"left over".to_vec();
         let ids = answers.iter().map(|(id, _)| *id);
         let mut response = Response::begin(&mut out, limit, ids);
         let mut unanswered = 0;
         for (id, data) in answers {
             response.next(id);
-            if !response.ok(id, data) && !response.failed(id) {
+            if !response.ok(id, data, metadata) && !response.failed(id) {
                 unanswered += 1;
             }
         }
@@ -128,9 +136,9 @@ mod tests {
         let first = r#"{"records":[{"recordId":"a","result":"Ok","data":"MTIzNDU="},{"recordId":"b\n","result":"ProcessingFailed"}]}"#;
         let second = r#"{"records":[{"recordId":"a","result":"ProcessingFailed"},{"recordId":"b\n","result":"Ok","data":"MQ=="}]}"#;
         let neither = r#"{"records":[{"recordId":"a","result":"ProcessingFailed"},{"recordId":"b\n","result":"ProcessingFailed"}]}"#;
-        assert_eq!(answer(usize::MAX, answers), (both.to_owned(), 0));
+        assert_eq!(answer(usize::MAX, b"", answers), (both.to_owned(), 0));
         for limit in neither.len()..=both.len() + 1 {
-            let (response, unanswered) = answer(limit, answers);
+            let (response, unanswered) = answer(limit, b"", answers);
             assert!(response.len() <= limit, "{limit}: {response}");
             assert_eq!(unanswered, 0, "{limit}");
             // The first answer takes what it needs as long as the rest can still be said to fail.
@@ -145,10 +153,20 @@ mod tests {
     }
 
     #[test]
+    fn metadata_is_counted_too() {
+        let answers: &[(&str, &[u8])] = &[("\"a\"", b"1")];
+        let whole =
+            r#"{"records":[{"recordId":"a","result":"Ok","data":"MQ==","metadata":{"k":1}}]}"#;
+        let failed = r#"{"records":[{"recordId":"a","result":"ProcessingFailed"}]}"#;
+        assert_eq!(answer(whole.len(), b"{\"k\":1}", answers).0, whole);
+        assert_eq!(answer(whole.len() - 1, b"{\"k\":1}", answers).0, failed);
+    }
+
+    #[test]
     fn without_room_for_the_shortest_answers_the_last_ones_are_missing() {
-        let (response, unanswered) = answer(60, &[("\"a\"", b""), ("\"b\"", b"")]);
+        let (response, unanswered) = answer(60, b"", &[("\"a\"", b""), ("\"b\"", b"")]);
         assert_eq!(response, r#"{"records":[{"recordId":"a","result":"ProcessingFailed"}]}"#);
         assert_eq!(unanswered, 1);
-        assert_eq!(answer(14, &[("\"a\"", b"")]), (r#"{"records":[]}"#.to_owned(), 1));
+        assert_eq!(answer(14, b"", &[("\"a\"", b"")]), (r#"{"records":[]}"#.to_owned(), 1));
     }
 }

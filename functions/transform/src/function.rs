@@ -19,14 +19,17 @@ pub struct Transform {
 impl Transform {
     /// The function that runs the configured pipeline, and says so.
     pub fn new(settings: Settings, log: Arc<Log>) -> Self {
-        let Settings { name, pipeline, database } = settings;
-        let database = database.map(|database| {
-            json!({
-                "type": database.database_type(),
-                "build_epoch_secs": database.build_epoch_secs(),
+        let Settings { name, pipeline, database, asn } = settings;
+        let [geoip_db, asn_db] = [database, asn].map(|database| {
+            database.map(|database| {
+                json!({
+                    "type": database.database_type(),
+                    "build_epoch_secs": database.build_epoch_secs(),
+                })
             })
         });
-        log.event(Level::Info, "pipeline", &json!({"pipeline": name, "geoip_db": database}));
+        let facts = json!({"pipeline": name, "geoip_db": geoip_db, "asn_db": asn_db});
+        log.event(Level::Info, "pipeline", &facts);
         Self { engine: RefCell::new(Engine::new(pipeline)), log }
     }
 }
@@ -51,7 +54,8 @@ impl Transform {
     fn tell(&self, report: &Report, function_name: &str) {
         self.log.event(Level::Info, "batch", report);
         if report.geoip_errors > 0 {
-            let remedy = "replace the file that TIDEGATE_GEOIP_DB names: it is damaged";
+            let remedy = "replace the file that TIDEGATE_GEOIP_DB or TIDEGATE_ASN_DB names: one \
+                          of them is damaged";
             let facts = json!({"records": report.geoip_errors, "remedy": remedy});
             self.log.event(Level::Warn, "geoip_unreadable", &facts);
         }
@@ -61,6 +65,7 @@ impl Transform {
             ("Dropped", Unit::Count, report.dropped as f64),
             ("ProcessingFailed", Unit::Count, report.processing_failed as f64),
             ("GeoipErrors", Unit::Count, report.geoip_errors as f64),
+            ("Rows", Unit::Count, report.rows as f64),
             ("ResponseBytes", Unit::Bytes, report.response_bytes as f64),
         ];
         let dimensions = [("FunctionName", function_name)];

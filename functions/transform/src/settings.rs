@@ -7,15 +7,19 @@ use std::sync::Arc;
 use memmap2::Mmap;
 use tidegate_runtime::chain::chain;
 use tidegate_runtime::settings::{self, SettingsError, Vars};
-use tidegate_transform::geoip::Database;
+use tidegate_transform::geoip::{Bytes, Database, DatabaseError};
 use tidegate_transform::{Pipeline, Tables, pipelines};
 
 const PIPELINE: &str = "TIDEGATE_PIPELINE";
 const GEOIP_DB: &str = "TIDEGATE_GEOIP_DB";
+const ASN_DB: &str = "TIDEGATE_ASN_DB";
 const DEFAULT_PIPELINE: &str = "access-log";
 
 /// A pipeline is read whole; the engine refuses smaller files than this.
 const PIPELINE_READ_LIMIT_BYTES: u64 = 1 << 20;
+
+/// What a table of a lookup may have: it is kept in memory, several times its size.
+const TABLE_LIMIT_BYTES: u64 = 64 << 20;
 
 /// What the function is configured to do.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub struct Settings {
     pub pipeline: Pipeline,
     /// The database of places, when there is one.
     pub database: Option<Database>,
+    /// The database of networks, when there is one.
+    pub asn: Option<Database>,
 }
 
 /// A pipeline that was found.
@@ -40,11 +46,25 @@ impl Settings {
         let mut settings = settings::Settings::new(vars);
         let source =
             settings.or(PIPELINE, builtin(DEFAULT_PIPELINE).ok(), |text| source(text).map(Some));
-        let database = settings.optional(GEOIP_DB, database);
-        let tables = Tables { geoip: database.clone() };
+        let database =
+            settings.optional(GEOIP_DB, |path| self::database(path, "places", Database::open));
+        let asn = settings
+            .optional(ASN_DB, |path| self::database(path, "networks", Database::open_networks));
+        let mut tables = Tables { geoip: database.clone(), asn: asn.clone(), ..Tables::default() };
+        if let Some(source) = &source {
+            for path in Pipeline::files(&source.yaml) {
+                match table(&path) {
+                    Ok(bytes) => drop(tables.files.insert(path, Arc::new(bytes))),
+                    Err(error) => {
+                        settings
+                            .reject(PIPELINE, format!("tables to look up, but {path}: {error}"));
+                    }
+                }
+            }
+        }
         let compiled =
             source.and_then(|Source { name, yaml }| match Pipeline::compile(&yaml, tables) {
-                Ok(pipeline) => Some(Self { name, pipeline, database }),
+                Ok(pipeline) => Some(Self { name, pipeline, database, asn }),
                 Err(error) => {
                     settings.reject(PIPELINE, format!("a pipeline without mistakes, but {error}"));
                     None
@@ -86,10 +106,23 @@ fn read(path: &str) -> io::Result<String> {
     Ok(text)
 }
 
-fn database(path: &str) -> Result<Database, String> {
-    let expected = "the path of a MaxMind database (.mmdb) of places";
+fn table(path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(TABLE_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > TABLE_LIMIT_BYTES {
+        return Err(io::Error::other("it is larger than 64 MiB"));
+    }
+    Ok(bytes)
+}
+
+fn database(
+    path: &str,
+    of: &str,
+    open: impl FnOnce(Bytes) -> Result<Database, DatabaseError>,
+) -> Result<Database, String> {
+    let expected = format!("the path of a MaxMind database (.mmdb) of {of}");
     let map = map(path).map_err(|error| format!("{expected}, but {error}"))?;
-    Database::open(Arc::new(map)).map_err(|error| format!("{expected}, but {}", chain(&error)))
+    open(Arc::new(map)).map_err(|error| format!("{expected}, but {}", chain(&error)))
 }
 
 /// Maps a file: pages are read when an address leads to them, so that a start takes the time of

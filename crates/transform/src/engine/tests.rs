@@ -25,11 +25,11 @@ fn a_panic_fails_its_own_record_and_leaves_nothing_behind() {
     let request = request(&[b"a", b"boom", b"b"]);
     let mut out = Vec::new();
     let report = engine()
-        .run(request.as_bytes(), &mut out, RESPONSE_LIMIT_BYTES, |_, data, line| {
+        .run(request.as_bytes(), &mut out, RESPONSE_LIMIT_BYTES, |_, data, _, line, _| {
             line.extend_from_slice(b"{\"half\":");
             assert_ne!(data, b"boom", "this panic belongs to the test");
             line.extend_from_slice(b"1}\n");
-            Converted { outcome: Outcome::Ok, geoip_error: false }
+            Converted::ok(false)
         })
         .unwrap();
     let answers = contract::check(request.as_bytes(), &out).unwrap();
@@ -44,10 +44,11 @@ fn what_does_not_fit_is_failed_and_what_is_smaller_still_fits() {
     let line = |len: usize| vec![b'x'; len];
     let data = [line(30), line(3_000), line(30), line(30)];
     let request = request(&data.each_ref().map(Vec::as_slice));
-    let mut convert = |_: &mut Pipeline, data: &[u8], line: &mut Vec<u8>| {
-        line.extend_from_slice(data);
-        Converted { outcome: Outcome::Ok, geoip_error: true }
-    };
+    let mut convert =
+        |_: &mut Pipeline, data: &[u8], _: Option<i64>, line: &mut Vec<u8>, _: &mut Vec<u8>| {
+            line.extend_from_slice(data);
+            Converted::ok(true)
+        };
     let mut out = Vec::new();
     let report = engine().run(request.as_bytes(), &mut out, 1_000, &mut convert).unwrap();
     assert!(out.len() <= 1_000);

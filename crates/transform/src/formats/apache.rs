@@ -1,6 +1,7 @@
-//! The combined access log of Apache and nginx:
-//! `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"` ("Log Files", Apache HTTP Server 2.4
-//! documentation, 2026-11).
+//! The access logs of Apache and nginx: common, `%h %l %u %t "%r" %>s %b`; combined, which adds
+//! `"%{Referer}i" "%{User-Agent}i"` ("Log Files", Apache HTTP Server 2.4 documentation, 2026-11);
+//! and that of nginx's own configuration, which adds `"$http_x_forwarded_for"` (nginx 1.28,
+//! conf/nginx.conf).
 //!
 //! ```
 //! use tidegate_transform::formats::apache;
@@ -17,24 +18,88 @@ use memchr::{memchr, memchr3};
 pub use self::text::Text;
 use super::LogTime;
 use super::time::LOG_TIME_LEN;
-use crate::json::Object;
+use super::{Read, failed};
+use crate::moment::Moment;
 use crate::outcome::Reason;
+use crate::record::Record;
+use crate::scope::Field;
+use crate::value::{Kind, Value};
 
-/// The fields of a line, in the order of the output.
-pub const FIELDS: &[&str] = &[
-    "client",
-    "ident",
-    "user",
-    "time",
-    "method",
-    "path",
-    "protocol",
-    "request",
-    "status",
-    "bytes",
-    "referer",
-    "user_agent",
-];
+/// How much of the combined format a line has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Up to the size.
+    Common,
+    /// With the referer and the user agent.
+    Combined,
+    /// Combined, and after it the forwarded addresses where the server logs them.
+    Nginx,
+}
+
+impl Layout {
+    /// The fields of a line, in the order of the output.
+    pub(crate) fn fields(self) -> Vec<Field> {
+        use Kind::{Integer, Text, Timestamp};
+        let all = [
+            ("client", Text),
+            ("ident", Text),
+            ("user", Text),
+            ("time", Timestamp),
+            ("method", Text),
+            ("path", Text),
+            ("protocol", Text),
+            ("request", Text),
+            ("status", Integer),
+            ("bytes", Integer),
+            ("referer", Text),
+            ("user_agent", Text),
+            ("forwarded_for", Text),
+        ];
+        let len = match self {
+            Self::Common => 10,
+            Self::Combined => 12,
+            Self::Nginx => 13,
+        };
+        let field = |(name, kind)| Field { rare: name == "request", ..Field::new(name, kind) };
+        all.into_iter().take(len).map(field).collect()
+    }
+}
+
+/// Reads a line into the slots of its fields.
+pub(crate) fn read<'r>(
+    layout: Layout,
+    slots: &[usize],
+    line: &'r str,
+    record: &mut Record<'r>,
+) -> Read {
+    let line = parse_text(line, layout).map_err(|error| failed(error.reason()))?;
+    let (method, path, protocol, request) = match line.request {
+        Request::Split { method, path, protocol } => {
+            (Value::Text(method), path.into(), Value::Text(protocol), Value::Null)
+        }
+        Request::Whole(request) => (Value::Null, Value::Null, Value::Null, request.into()),
+    };
+    let logged = |text: Option<Text<'r>>| text.map_or(Value::Null, Value::from);
+    let values = [
+        Value::Text(line.client),
+        logged(line.ident),
+        logged(line.user),
+        Value::Time(Moment::from(line.time)),
+        method,
+        path,
+        protocol,
+        request,
+        Value::Integer(i64::from(line.status)),
+        line.bytes.map_or(Value::Null, Value::Integer),
+        logged(line.referer),
+        logged(line.user_agent),
+        logged(line.forwarded_for),
+    ];
+    for (slot, value) in slots.iter().zip(values) {
+        record.values[*slot] = value;
+    }
+    Ok(())
+}
 
 /// One line, borrowed from where it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,11 +117,13 @@ pub struct AccessLine<'a> {
     /// The status of the final response.
     pub status: u16,
     /// The size of the response in bytes, without its headers; `None` for `-`.
-    pub bytes: Option<u64>,
+    pub bytes: Option<i64>,
     /// The page that led here; `None` for `-`.
     pub referer: Option<Text<'a>>,
     /// What the client calls itself; `None` for `-`.
     pub user_agent: Option<Text<'a>>,
+    /// The addresses that the request was forwarded for, where they are logged; `None` for `-`.
+    pub forwarded_for: Option<Text<'a>>,
 }
 
 /// The first line of a request.
@@ -127,7 +194,7 @@ impl ParseError {
     }
 }
 
-/// Reads one line, with or without its line ending.
+/// Reads one line of the combined format, with or without its line ending.
 ///
 /// # Errors
 /// When the line is not of the combined format; requests of any form are.
@@ -139,8 +206,12 @@ pub fn parse(line: &[u8]) -> Result<AccessLine<'_>, ParseError> {
     }
     let line = std::str::from_utf8(line)
         .map_err(|error| ParseError::NotUtf8 { valid_bytes: error.valid_up_to() })?;
+    parse_text(line, Layout::Combined)
+}
+
+fn parse_text(line: &str, layout: Layout) -> Result<AccessLine<'_>, ParseError> {
     let mut rest = Rest(line);
-    let parsed = AccessLine {
+    let mut parsed = AccessLine {
         client: rest.word("client")?,
         ident: optional(rest.after_space("ident")?.word("ident")?),
         user: optional(rest.after_space("user")?.user()?),
@@ -148,28 +219,21 @@ pub fn parse(line: &[u8]) -> Result<AccessLine<'_>, ParseError> {
         request: Request::split(rest.after_space("request")?.quoted("request")?),
         status: status(rest.after_space("status")?.word("status")?)?,
         bytes: bytes(rest.after_space("bytes")?.word("bytes")?)?,
-        referer: optional(rest.after_space("referer")?.quoted("referer")?),
-        user_agent: optional(rest.after_space("user_agent")?.quoted("user_agent")?),
+        referer: None,
+        user_agent: None,
+        forwarded_for: None,
     };
+    if layout != Layout::Common {
+        parsed.referer = optional(rest.after_space("referer")?.quoted("referer")?);
+        parsed.user_agent = optional(rest.after_space("user_agent")?.quoted("user_agent")?);
+    }
+    if layout == Layout::Nginx && !rest.0.is_empty() {
+        parsed.forwarded_for =
+            optional(rest.after_space("forwarded_for")?.quoted("forwarded_for")?);
+    }
     match rest.0.len() {
         0 => Ok(parsed),
         bytes => Err(ParseError::TrailingBytes { bytes }),
-    }
-}
-
-/// A line that has every field of an ordinary request, to try an expression on.
-pub(crate) fn sample() -> AccessLine<'static> {
-    let text = |logged| Some(Text::new(logged));
-    AccessLine {
-        client: "192.0.2.7",
-        ident: text("ident"),
-        user: text("frank"),
-        time: LogTime::EPOCH,
-        request: Request::split("GET /path?query HTTP/1.1"),
-        status: 200,
-        bytes: Some(2326),
-        referer: text("https://example.com/"),
-        user_agent: text("Mozilla/5.0"),
     }
 }
 
@@ -222,7 +286,7 @@ fn status(word: &str) -> Result<u16, ParseError> {
     }
 }
 
-fn bytes(word: &str) -> Result<Option<u64>, ParseError> {
+fn bytes(word: &str) -> Result<Option<i64>, ParseError> {
     if word == "-" {
         return Ok(None);
     }
@@ -304,35 +368,6 @@ impl<'a> Rest<'a> {
         let (taken, rest) = self.0.split_at(len);
         self.0 = rest;
         taken
-    }
-}
-
-impl AccessLine<'_> {
-    /// Writes the fields that are there, but not the end of the object.
-    pub(crate) fn write(&self, object: &mut Object<'_>) {
-        let text = |object: &mut Object<'_>, key, value: Option<Text<'_>>| {
-            if let Some(value) = value {
-                object.text(key, &value.decoded());
-            }
-        };
-        object.text("client", self.client);
-        text(object, "ident", self.ident);
-        text(object, "user", self.user);
-        object.plain("time", &self.time.utc());
-        match self.request {
-            Request::Split { method, path, protocol } => {
-                object.text("method", method);
-                object.text("path", &path.decoded());
-                object.text("protocol", protocol);
-            }
-            Request::Whole(request) => object.text("request", &request.decoded()),
-        }
-        object.integer("status", u64::from(self.status));
-        if let Some(bytes) = self.bytes {
-            object.integer("bytes", bytes);
-        }
-        text(object, "referer", self.referer);
-        text(object, "user_agent", self.user_agent);
     }
 }
 

@@ -1,47 +1,56 @@
-//! From YAML to steps. The lists of names here are the whole language of a pipeline.
+//! From YAML to a pipeline.
 
+use super::input::{self, Draft};
+use super::language::{ICEBERG, OUTPUT, PIPELINE};
+use super::step::Steps;
 use super::yaml::{Mistakes, Node, load};
-use super::{Pipeline, PipelineError, Tables};
-use crate::formats::Format;
-use crate::formats::apache;
-use crate::steps::filter::{Filter, Verdict};
-use crate::steps::geoip::{self, Geoip};
-use crate::steps::{Record, Step};
+use super::{Line, Pipeline, PipelineError, Tables, cases};
+use crate::formats::Unwrapper;
+use crate::output::Output;
+use crate::record::Memory;
+use crate::scope::Scope;
+use crate::template::Template;
 
-/// More steps than anybody needs.
-const STEPS_LIMIT: usize = 64;
-
-/// What a geoip step does when the host has no database.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WhenMissing {
-    Fail,
-    Skip,
-}
+/// More than a prefix has room for: evaluated, it has 512 characters at most ("Understand custom
+/// prefixes for Amazon S3 objects", Firehose Developer Guide, 2026-11).
+const PARTITION_KEYS_LIMIT: usize = 16;
 
 pub(super) fn compile(yaml: &str, tables: Tables) -> Result<Pipeline, PipelineError> {
     let document = load(yaml).map_err(|mistake| PipelineError(vec![mistake]))?;
     let root = Node::root(&document);
     let mut mistakes = Mistakes::default();
-    let (mut format, mut steps, mut newline) = (None, None, true);
-    for (name, node) in root.members(&["input", "steps", "output"], &mut mistakes) {
+    let (mut input_node, mut steps_node, mut output_node) = (None, None, None);
+    for (name, node) in root.members(&PIPELINE.names(), &mut mistakes) {
         match name {
-            "input" => format = Some(input(&node, &mut mistakes)),
-            "steps" => steps = Some(node),
-            _ => newline = output(&node, &mut mistakes),
+            "input" => input_node = Some(node),
+            "steps" => steps_node = Some(node),
+            "output" => output_node = Some(node),
+            _ => drop(cases::list(&node, &mut mistakes)),
         }
     }
-    if format.is_none() && root.is_mapping() {
-        let remedy = format!("write input: {{format: {}}}", Format::ApacheCombined.name());
-        mistakes.add(&root, "there is no input", remedy);
+    let mut scope = Scope::default();
+    let draft = match input_node {
+        Some(node) => input::read(&node, &mut scope, &mut mistakes),
+        None => {
+            if root.is_mapping() {
+                let remedy = "write input: {format: apache_combined}, or another format";
+                mistakes.add(&root, "there is no input", remedy);
+            }
+            None
+        }
+    };
+    // Without an input nothing is known of its fields, so that any name may be one.
+    scope.open |= draft.is_none();
+    let steps = match steps_node {
+        Some(node) => Steps { scope: &mut scope, tables: &tables }.read(&node, &mut mistakes),
+        None => Vec::new(),
+    };
+    let mut written = Output { newline: true, ..Output::default() };
+    if let Some(node) = output_node {
+        output(&node, &mut scope, &mut written, &mut mistakes);
     }
-    // With an unknown format the steps cannot be checked against its fields, so they are checked
-    // against those of the first: most mistakes in them are of another kind.
-    let known = format.flatten();
-    let fields_of = known.unwrap_or(Format::ApacheCombined);
-    let steps =
-        steps.map_or_else(Vec::new, |node| Steps::read(&node, fields_of, tables, &mut mistakes));
-    match known {
-        Some(format) if mistakes.0.is_empty() => Ok(Pipeline { format, steps, newline }),
+    match draft {
+        Some(draft) if mistakes.0.is_empty() => Ok(finish(draft, scope, steps, written)),
         _ => {
             mistakes.0.sort_by_key(|mistake| mistake.line);
             Err(PipelineError(mistakes.0))
@@ -49,111 +58,103 @@ pub(super) fn compile(yaml: &str, tables: Tables) -> Result<Pipeline, PipelineEr
     }
 }
 
-fn input(node: &Node<'_>, mistakes: &mut Mistakes) -> Option<Format> {
-    let formats: Vec<_> = Format::ALL.iter().map(|format| (format.name(), *format)).collect();
-    let before = mistakes.0.len();
-    let mut format = None;
-    for (_, node) in node.members(&["format"], mistakes) {
-        format = node.word(&formats, mistakes);
+fn finish(
+    draft: Draft,
+    scope: Scope,
+    steps: Vec<crate::steps::Step>,
+    mut output: Output,
+) -> Pipeline {
+    let Draft { what, around, mut readers, names } = draft;
+    readers.iter_mut().for_each(|reader| reader.want(&scope.wanted));
+    output.fields(&scope.known);
+    Pipeline {
+        unwrapper: Unwrapper { what, slots: around, inflated: Vec::new() },
+        line: Line {
+            readers,
+            inputs: names.into_iter().map(|name| (name, 0)).collect(),
+            slots: scope.slots,
+            steps,
+            output,
+            memory: Memory::default(),
+            fields: scope.known.into_iter().map(|known| known.field).collect(),
+            metadata: Vec::new(),
+        },
     }
-    if format.is_none() && mistakes.0.len() == before {
-        let known: Vec<_> = formats.iter().map(|(name, _)| *name).collect();
-        mistakes.add(node, "there is no format", format!("known are {}", known.join(", ")));
-    }
-    format
 }
 
-fn output(node: &Node<'_>, mistakes: &mut Mistakes) -> bool {
-    let mut newline = true;
-    for (_, node) in node.members(&["newline"], mistakes) {
-        newline = node.word(&[("true", true), ("false", false)], mistakes).unwrap_or(true);
-    }
-    newline
-}
-
-/// The steps in the making.
-struct Steps {
-    format: Format,
-    tables: Tables,
-    /// The fields that a record can have at this point.
-    fields: Vec<&'static str>,
-}
-
-impl Steps {
-    fn read(node: &Node<'_>, format: Format, tables: Tables, mistakes: &mut Mistakes) -> Vec<Step> {
-        let mut reading = Self { format, tables, fields: format.fields().to_vec() };
-        let items = node.items(mistakes);
-        if items.len() > STEPS_LIMIT {
-            let what = format!("these are {} steps", items.len());
-            mistakes.add(node, what, format!("{STEPS_LIMIT} are the most: join expressions"));
-            return Vec::new();
-        }
-        items.iter().filter_map(|item| reading.step(item, mistakes)).collect()
-    }
-
-    fn step(&mut self, node: &Node<'_>, mistakes: &mut Mistakes) -> Option<Step> {
-        const KINDS: &[&str] = &["keep", "drop", "geoip"];
-        let before = mistakes.0.len();
-        let mut members = node.members(KINDS, mistakes);
-        let (Some((kind, value)), true) = (members.pop(), members.is_empty()) else {
-            if mistakes.0.len() == before {
-                let remedy = format!("write one of {} each, each with its own -", KINDS.join(", "));
-                mistakes.add(node, "a step has exactly one key", remedy);
-            }
-            return None;
-        };
-        match kind {
-            "keep" => self.filter(Verdict::Keep, &value, mistakes),
-            "drop" => self.filter(Verdict::Drop, &value, mistakes),
-            _ => self.geoip(&value, mistakes),
-        }
-    }
-
-    fn filter(&self, verdict: Verdict, node: &Node<'_>, mistakes: &mut Mistakes) -> Option<Step> {
-        let expression = node.text(mistakes)?;
-        let sample = match self.format {
-            Format::ApacheCombined => apache::sample(),
-        };
-        match Filter::compile(verdict, &expression, &self.fields, &Record::sample(sample)) {
-            Ok(filter) => Some(Step::Filter(filter)),
-            Err(reasons) => {
-                for (what, remedy) in reasons {
-                    mistakes.add(node, what, remedy);
+fn output(node: &Node<'_>, scope: &mut Scope, output: &mut Output, mistakes: &mut Mistakes) {
+    for (name, node) in node.members(&OUTPUT.names(), mistakes) {
+        match name {
+            "newline" => output.newline = node.boolean(mistakes).unwrap_or(true),
+            "partition_keys" => {
+                let pairs = node.pairs(mistakes);
+                if pairs.len() > PARTITION_KEYS_LIMIT {
+                    let what = format!("these are {} partition keys", pairs.len());
+                    mistakes.add(&node, what, format!("{PARTITION_KEYS_LIMIT} are the most"));
                 }
-                None
+                for (key, node) in pairs {
+                    if let Some(template) = template(&node, scope, mistakes) {
+                        output.partition_keys.push((key, template));
+                    }
+                }
             }
+            _ => iceberg(&node, scope, output, mistakes),
         }
     }
+}
 
-    fn geoip(&mut self, node: &Node<'_>, mistakes: &mut Mistakes) -> Option<Step> {
-        let before = mistakes.0.len();
-        let (mut address, mut when_missing) = (None, WhenMissing::Fail);
-        let addresses: Vec<_> = self.format.addresses().iter().map(|name| (*name, *name)).collect();
-        let policies = [("fail", WhenMissing::Fail), ("skip", WhenMissing::Skip)];
-        for (name, node) in node.members(&["address", "when_missing"], mistakes) {
-            match name {
-                "address" => address = node.word(&addresses, mistakes),
-                _ => when_missing = node.word(&policies, mistakes).unwrap_or(when_missing),
-            }
+fn iceberg(node: &Node<'_>, scope: &mut Scope, output: &mut Output, mistakes: &mut Mistakes) {
+    let members = node.members(&ICEBERG.names(), mistakes);
+    for required in ["database", "table"] {
+        if node.is_mapping() && !members.iter().any(|(name, _)| *name == required) {
+            mistakes.add(node, format!("there is no {required}"), "Firehose needs both");
         }
-        if !self.fields.ends_with(geoip::FIELDS) {
-            self.fields.extend(geoip::FIELDS);
-        }
-        if mistakes.0.len() > before {
-            return None;
-        }
-        if address.is_none() {
-            let remedy = format!("write address: {}", self.format.addresses().join(" or "));
-            mistakes.add(node, "the step does not say which field holds the address", remedy);
-            return None;
-        }
-        if self.tables.geoip.is_none() && when_missing == WhenMissing::Fail {
-            let remedy = "name one in TIDEGATE_GEOIP_DB, or write when_missing: skip to go on \
-                          without places";
-            mistakes.add(node, "there is no database", remedy);
-        }
-        self.tables.geoip.clone().map(|database| Step::Geoip(Geoip::new(database)))
     }
+    for (name, node) in members {
+        let Some(template) = template(&node, scope, mistakes) else { continue };
+        let key = match name {
+            "database" => "destinationDatabaseName",
+            "table" => "destinationTableName",
+            _ => {
+                let known = ["insert", "update", "delete"];
+                if template.constant().is_some_and(|word| !known.contains(&word)) {
+                    mistakes.add(
+                        &node,
+                        "there is no such operation",
+                        "known are insert, update, delete",
+                    );
+                }
+                "operation"
+            }
+        };
+        output.iceberg.push((key, template));
+    }
+}
+
+fn template(node: &Node<'_>, scope: &mut Scope, mistakes: &mut Mistakes) -> Option<Template> {
+    let text = node.text(mistakes)?;
+    match Template::parse(&text, scope) {
+        Ok(template) => Some(template),
+        Err((what, remedy)) => {
+            mistakes.add(node, what, remedy);
+            None
+        }
+    }
+}
+
+/// The tables that lookup steps name, whatever else is wrong with the pipeline.
+pub(super) fn files(yaml: &str) -> Vec<String> {
+    let Ok(document) = load(yaml) else { return Vec::new() };
+    let mut files = Vec::new();
+    let root = Node::root(&document).json();
+    for step in root["steps"].as_array().into_iter().flatten() {
+        if let Some(file) = step["lookup"]["table"].as_str()
+            && !files.iter().any(|known| known == file)
+        {
+            files.push(file.to_owned());
+        }
+    }
+    files
 }
 
 #[cfg(test)]

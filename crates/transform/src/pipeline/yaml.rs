@@ -9,6 +9,7 @@ use super::Mistake;
 const PIPELINE_LIMIT_BYTES: usize = 256 << 10;
 
 /// A node and where it is.
+#[derive(Clone)]
 pub(super) struct Node<'y> {
     data: &'y YamlData<'y, MarkedYaml<'y>>,
     line: usize,
@@ -63,6 +64,24 @@ pub(super) fn load(yaml: &str) -> Result<MarkedYaml<'_>, Mistake> {
     }
 }
 
+fn json<'y>(data: &YamlData<'y, MarkedYaml<'y>>) -> serde_json::Value {
+    match data {
+        YamlData::Value(Scalar::String(text)) => text.to_string().into(),
+        YamlData::Value(Scalar::Boolean(value)) => (*value).into(),
+        YamlData::Value(Scalar::Integer(value)) => (*value).into(),
+        YamlData::Value(Scalar::FloatingPoint(value)) => value.into_inner().into(),
+        YamlData::Sequence(items) => items.iter().map(|item| json(&item.data)).collect(),
+        YamlData::Mapping(members) => {
+            let name = |key: &MarkedYaml<'_>| match json(&key.data) {
+                serde_json::Value::String(name) => name,
+                other => other.to_string(),
+            };
+            members.iter().map(|(key, value)| (name(key), json(&value.data))).collect()
+        }
+        _ => serde_json::Value::Null,
+    }
+}
+
 impl<'y> Node<'y> {
     pub(super) fn root(document: &'y MarkedYaml<'y>) -> Self {
         Self { data: &document.data, line: document.span.start.line(), path: String::new() }
@@ -70,6 +89,57 @@ impl<'y> Node<'y> {
 
     pub(super) fn is_mapping(&self) -> bool {
         matches!(self.data, YamlData::Mapping(_))
+    }
+
+    /// The line, from 1 on.
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.data, YamlData::Sequence(_))
+    }
+
+    /// The members of a mapping whose names are the user's own.
+    pub(super) fn pairs(&self, mistakes: &mut Mistakes) -> Vec<(String, Node<'y>)> {
+        let YamlData::Mapping(mapping) = self.data else {
+            mistakes.add(self, "this is not a mapping", "write name: value");
+            return Vec::new();
+        };
+        let mut pairs = Vec::new();
+        for (key, value) in mapping {
+            let line = key.span.start.line();
+            let own = Node { data: &key.data, line, path: self.path.clone() };
+            if let Some(name) = own.text(mistakes) {
+                let path = format!("{}.{name}", self.path);
+                pairs.push((name, Node { data: &value.data, line, path }));
+            }
+        }
+        pairs
+    }
+
+    /// A number within bounds.
+    pub(super) fn number(&self, from: f64, to: f64, mistakes: &mut Mistakes) -> Option<f64> {
+        let number = match self.data {
+            YamlData::Value(Scalar::Integer(value)) => Some(*value as f64),
+            YamlData::Value(Scalar::FloatingPoint(value)) => Some(value.into_inner()),
+            _ => None,
+        };
+        let number = number.filter(|number| (from..=to).contains(number));
+        if number.is_none() {
+            mistakes.add(self, "this is no such number", format!("write one from {from} to {to}"));
+        }
+        number
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, mistakes: &mut Mistakes) -> Option<bool> {
+        self.word(&[("true", true), ("false", false)], mistakes)
+    }
+
+    /// Anything, as JSON; a tag is none of it.
+    pub(super) fn json(&self) -> serde_json::Value {
+        json(self.data)
     }
 
     /// The members of a mapping that have one of the known names.

@@ -1,5 +1,6 @@
 //! The place of an address, from a MaxMind database (GeoIP2 or GeoLite2; City, Country or
-//! Enterprise) that the host has opened or mapped.
+//! Enterprise) that the host has opened or mapped; and the network that it belongs to, from one of
+//! autonomous systems (ASN or ISP).
 //!
 //! An address that the database does not know, one of a private network, and a host name get no
 //! geo fields. A database that cannot be read where an address leads is another matter: the record
@@ -8,25 +9,32 @@
 
 #[cfg(test)]
 mod made;
+mod network;
 mod place;
+mod recent;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use maxminddb::{MaxMindDbError, Reader};
+use maxminddb::{LookupResult, MaxMindDbError, Reader};
 
-pub use self::place::FIELDS;
+pub(crate) use self::network::Network;
 pub(crate) use self::place::Place;
-use super::Record;
+use self::recent::Recent;
+use crate::record::Record;
+use crate::value::{Kind, Value};
 
-/// Places that are kept ready. A City database holds many more, but few of them in one log;
+/// Entries that are kept ready. A City database holds many more, but few of them in one log;
 /// one takes about 300 bytes, so that this many take about 5 MB.
-const CACHED_PLACES: usize = 16_384;
+const CACHED_ENTRIES: usize = 16_384;
 
 /// Kinds of MaxMind databases that hold no places.
 const WITHOUT_PLACES: &[&str] = &["ASN", "ISP", "Domain", "Connection-Type", "Anonymous"];
+
+/// Kinds of MaxMind databases that hold networks.
+const WITH_NETWORKS: &[&str] = &["ASN", "ISP"];
 
 /// The bytes of a table, wherever the host keeps them.
 pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
@@ -55,20 +63,44 @@ pub enum DatabaseError {
         /// What the database says it is.
         database_type: String,
     },
+    /// A database of something else than networks.
+    #[error("a database of type {database_type} holds no networks: use an ASN or ISP database")]
+    NoNetworks {
+        /// What the database says it is.
+        database_type: String,
+    },
 }
 
 impl Database {
-    /// Reads the description at the end of the bytes; the rest is read where it is needed.
+    /// A database of places. Reads the description at the end of the bytes; the rest is read where
+    /// it is needed.
     ///
     /// # Errors
     /// When the bytes are no MaxMind database, or one without places.
     pub fn open(bytes: Bytes) -> Result<Self, DatabaseError> {
-        let reader = Reader::from_source(Shared(bytes)).map_err(DatabaseError::Unreadable)?;
-        let database_type = &reader.metadata().database_type;
+        let (database, database_type) = Self::any(bytes)?;
         if WITHOUT_PLACES.iter().any(|kind| database_type.contains(kind)) {
-            return Err(DatabaseError::NoPlaces { database_type: database_type.clone() });
+            return Err(DatabaseError::NoPlaces { database_type });
         }
-        Ok(Self(Arc::new(reader)))
+        Ok(database)
+    }
+
+    /// A database of networks.
+    ///
+    /// # Errors
+    /// When the bytes are no MaxMind database, or one without networks.
+    pub fn open_networks(bytes: Bytes) -> Result<Self, DatabaseError> {
+        let (database, database_type) = Self::any(bytes)?;
+        if !WITH_NETWORKS.iter().any(|kind| database_type.contains(kind)) {
+            return Err(DatabaseError::NoNetworks { database_type });
+        }
+        Ok(database)
+    }
+
+    fn any(bytes: Bytes) -> Result<(Self, String), DatabaseError> {
+        let reader = Reader::from_source(Shared(bytes)).map_err(DatabaseError::Unreadable)?;
+        let database_type = reader.metadata().database_type.clone();
+        Ok((Self(Arc::new(reader)), database_type))
     }
 
     /// What the database says it is, such as `GeoLite2-City`.
@@ -88,54 +120,106 @@ impl fmt::Debug for Database {
     }
 }
 
-/// The step.
-pub(crate) struct Geoip {
-    database: Database,
-    /// By the offset of the database's entry, which many addresses share; `None` for one that
-    /// cannot be read.
-    places: HashMap<usize, Option<Arc<Place>>>,
+/// What a step takes from an entry of its database.
+pub(crate) trait Entry: Sized {
+    /// The fields that the step adds, in the order of the output.
+    const FIELDS: &'static [(&'static str, Kind)];
+
+    fn read<S: AsRef<[u8]>>(found: &LookupResult<'_, S>) -> Result<Self, MaxMindDbError>;
+
+    /// The values of the fields.
+    fn values(&self) -> impl Iterator<Item = Value<'_>>;
 }
 
-impl Geoip {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database, places: HashMap::new() }
+/// The step.
+pub(crate) struct Geoip<E> {
+    database: Database,
+    field: usize,
+    /// The slots of [`Entry::FIELDS`].
+    into: Vec<usize>,
+    entries: Vec<E>,
+    /// By the offset of the database's entry, which many addresses share.
+    by_offset: HashMap<usize, Found>,
+    recent: Recent,
+}
+
+/// What an address leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Unreadable,
+    Entry(u32),
+}
+
+impl<E: Entry> Geoip<E> {
+    pub(crate) fn new(database: Database, field: usize, into: Vec<usize>) -> Self {
+        let (entries, by_offset) = (Vec::new(), HashMap::new());
+        Self { database, field, into, entries, by_offset, recent: Recent::default() }
     }
 
-    /// Forgets the places that were kept ready.
+    /// Forgets what was kept ready.
     pub(crate) fn reset(&mut self) {
-        self.places.clear();
+        self.entries.clear();
+        self.by_offset.clear();
+        self.recent = Recent::default();
     }
 
-    pub(crate) fn run(&mut self, record: &mut Record<'_>) {
-        let Ok(address) = record.line.client.parse::<IpAddr>() else { return };
-        match self.place(address) {
-            Ok(place) => record.place = place,
-            Err(Unreadable) => record.geoip_error = true,
+    pub(crate) fn run<'r>(&'r mut self, record: &mut Record<'r>) {
+        let found = match record.values[self.field] {
+            Value::Text(text) => self.find(text),
+            value => value.text().map_or(Found::Nothing, |text| self.find(&text)),
+        };
+        record.geoip_error |= found == Found::Unreadable;
+        let entry = match found {
+            Found::Entry(index) => self.entries.get(index as usize),
+            _ => None,
+        };
+        match entry {
+            Some(entry) => {
+                for (slot, value) in self.into.iter().zip(entry.values()) {
+                    record.values[*slot] = value;
+                }
+            }
+            None => self.into.iter().for_each(|slot| record.values[*slot] = Value::Null),
         }
     }
 
-    /// The place of an address, when the database knows one.
-    fn place(&mut self, address: IpAddr) -> Result<Option<Arc<Place>>, Unreadable> {
+    fn find(&mut self, text: &str) -> Found {
+        if let Some(found) = self.recent.get(text) {
+            return found;
+        }
+        let Ok(address) = text.parse::<IpAddr>() else { return Found::Nothing };
+        let found = self.look_up(address);
+        self.recent.put(text, found);
+        found
+    }
+
+    fn look_up(&mut self, address: IpAddr) -> Found {
         let reader = &*self.database.0;
         if address.is_ipv6() && reader.metadata().ip_version == 4 {
-            return Ok(None);
+            return Found::Nothing;
         }
-        let found = reader.lookup(address).map_err(|_| Unreadable)?;
-        let Some(offset) = found.offset() else { return Ok(None) };
-        if let Some(place) = self.places.get(&offset) {
-            return place.clone().map(Some).ok_or(Unreadable);
+        let Ok(result) = reader.lookup(address) else { return Found::Unreadable };
+        let Some(offset) = result.offset() else { return Found::Nothing };
+        if let Some(found) = self.by_offset.get(&offset) {
+            return *found;
         }
-        let place = Place::read(&found).ok().map(Arc::new);
-        if self.places.len() >= CACHED_PLACES {
-            self.places.clear();
+        if self.entries.len() >= CACHED_ENTRIES || self.by_offset.len() >= CACHED_ENTRIES {
+            self.entries.clear();
+            self.by_offset.clear();
+            self.recent = Recent::default();
         }
-        self.places.insert(offset, place.clone());
-        place.map(Some).ok_or(Unreadable)
+        let found = match (E::read(&result), u32::try_from(self.entries.len())) {
+            (Ok(entry), Ok(index)) => {
+                self.entries.push(entry);
+                Found::Entry(index)
+            }
+            _ => Found::Unreadable,
+        };
+        self.by_offset.insert(offset, found);
+        found
     }
 }
-
-/// The database could not be read where an address leads.
-struct Unreadable;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 //! What `docs/src/transform.md` says, held against the engine.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tidegate_transform::formats::Format;
-use tidegate_transform::{Engine, Outcome, Pipeline, Reason, Tables, geoip, pipelines};
+use tidegate_transform::{Engine, Outcome, Pipeline, Reason, Tables, pipelines};
 
 use crate::support;
 
@@ -43,14 +44,19 @@ fn the_example_line_becomes_the_example_object() {
 
 #[test]
 fn the_example_pipelines_compile() {
-    let tables = support::made_database();
+    let mut tables = support::made_database();
+    let table = Arc::new(b"address,name\n192.0.2.7,Example\n".to_vec());
+    tables.files.insert("/opt/customers.csv".to_owned(), table);
     for yaml in blocks(&page(), "yaml") {
         let yaml = match yaml.starts_with("steps:") {
             true => format!("input: {{format: apache_combined}}\n{yaml}"),
             false => yaml,
         };
         let compiled = Pipeline::compile(&yaml, tables.clone());
-        Engine::new(compiled.unwrap_or_else(|error| panic!("{error}\n{yaml}")));
+        let mut engine = Engine::new(compiled.unwrap_or_else(|error| panic!("{error}\n{yaml}")));
+        for case in Pipeline::cases(&yaml).unwrap() {
+            assert_eq!(case.run(&mut engine), Ok(()), "{}", case.name);
+        }
     }
 }
 
@@ -60,8 +66,17 @@ fn every_name_is_described_and_no_other() {
     let set = |names: &mut dyn Iterator<Item = &str>| names.map(str::to_owned).collect();
     let reasons: BTreeSet<String> = set(&mut Reason::ALL.iter().map(|reason| reason.name()));
     assert_eq!(names(&page, "Reasons"), reasons);
-    let fields = Format::ALL.iter().flat_map(|format| format.fields()).chain(geoip::FIELDS);
-    let fields: BTreeSet<String> = set(&mut fields.copied());
+    let mut fields: BTreeSet<String> = BTreeSet::new();
+    for (_, format) in Format::NAMED {
+        fields.extend(format.fields().into_iter().map(|field| field.name));
+    }
+    // Those that steps and envelopes add.
+    let yaml = "input: {format: text, unwrap: cloudwatch_logs}\nsteps:\n\
+                - geoip: {address: message, when_missing: skip}\n\
+                - asn: {address: message, when_missing: skip}\n\
+                - user_agent: {field: message}\n";
+    let pipeline = Pipeline::compile(yaml, Tables::default()).unwrap();
+    fields.extend(pipeline.fields().iter().map(|field| field.name.clone()));
     assert_eq!(names(&page, "Fields"), fields);
     let builtin: BTreeSet<String> = set(&mut pipelines::names());
     assert_eq!(names(&page, "The pipelines that are built in"), builtin);

@@ -4,6 +4,7 @@
 
 mod docs;
 mod events;
+mod formats;
 mod properties;
 mod real_data;
 mod support;

@@ -56,7 +56,8 @@ fn of_a_real_log_only_the_truncated_line_fails() {
 fn places_are_those_of_the_database() {
     let Some(bytes) = read("GeoIP2-City-Test.mmdb") else { return };
     let database = geoip::Database::open(Arc::new(bytes)).unwrap();
-    let mut engine = support::builtin("access-log", Tables { geoip: Some(database) });
+    let mut engine =
+        support::builtin("access-log", Tables { geoip: Some(database), ..Tables::default() });
     let cases = [
         (
             "81.2.69.142",

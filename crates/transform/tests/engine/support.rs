@@ -18,7 +18,7 @@ mod made;
 pub fn made_database() -> Tables {
     let sweden = V::Map(&[("country", V::Map(&[("iso_code", V::Text("SE"))]))]);
     let bytes = made::bytes("Made-City", &sweden, Some(&V::List(&[])));
-    Tables { geoip: Some(geoip::Database::open(Arc::new(bytes)).unwrap()) }
+    Tables { geoip: Some(geoip::Database::open(Arc::new(bytes)).unwrap()), ..Tables::default() }
 }
 
 /// An engine that runs a built-in pipeline.

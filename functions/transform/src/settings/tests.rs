@@ -39,7 +39,7 @@ fn a_pipeline_is_built_in_or_a_file() {
 #[test]
 fn what_cannot_be_used_is_said_all_at_once() {
     let folder = TempDir::new().unwrap();
-    let wrong = file(&folder, "wrong.yaml", "input: {format: csv}\nsteps:\n- kep: true\n");
+    let wrong = file(&folder, "wrong.yaml", "input: {format: xml}\nsteps:\n- kep: true\n");
     let places = file(
         &folder,
         "needs-places.yaml",
@@ -49,6 +49,8 @@ fn what_cannot_be_used_is_said_all_at_once() {
     let text = file(&folder, "text.mmdb", "not a database");
     let absent = folder.path().join("absent");
     let absent = absent.to_str().unwrap();
+    let builtins: Vec<_> = pipelines::names().map(|name| format!("builtin:{name}")).collect();
+    let builtins = builtins.join(", ");
     let gone = "No such file or directory (os error 2)";
     let database = "the path of a MaxMind database (.mmdb) of places, but ";
     let cases = [
@@ -56,7 +58,7 @@ fn what_cannot_be_used_is_said_all_at_once() {
             vec![(PIPELINE, "builtin:access"), (GEOIP_DB, absent)],
             format!(
                 "2 settings cannot be used: TIDEGATE_PIPELINE=\"builtin:access\": expected one of \
-                 builtin:access-log, builtin:access-log-errors, or the path of a YAML file; \
+                 {builtins}, or the path of a YAML file; \
                  TIDEGATE_GEOIP_DB={absent:?}: expected {database}{gone}"
             ),
         ),
@@ -78,9 +80,11 @@ fn what_cannot_be_used_is_said_all_at_once() {
             vec![(PIPELINE, wrong.as_str())],
             format!(
                 "a setting cannot be used: TIDEGATE_PIPELINE={wrong:?}: expected a pipeline without \
-                 mistakes, but the pipeline has 2 mistakes: line 1, input.format: \"csv\" means \
-                 nothing here (known are apache_combined); line 3, steps[0].kep: this means nothing \
-                 here (known are keep, drop, geoip)"
+                 mistakes, but the pipeline has 2 mistakes: line 1, input.format: \"xml\" means \
+                 nothing here (known are apache_common, apache_combined, nginx, csv, tsv, json, \
+                 logfmt, syslog_3164, syslog_5424, vpc_flow, alb, text, pattern); line 3, \
+                 steps[0].kep: this means nothing here (known are keep, drop, geoip, asn, \
+                 user_agent, lookup, timestamp, set, rename, remove, cast, redact, sample)"
             ),
         ),
         (
@@ -89,7 +93,7 @@ fn what_cannot_be_used_is_said_all_at_once() {
                 "a setting cannot be used: TIDEGATE_PIPELINE={places:?}: expected a pipeline \
                  without mistakes, but the pipeline has a mistake: line 3, steps[0].geoip: there is \
                  no database (name one in TIDEGATE_GEOIP_DB, or write when_missing: skip to go on \
-                 without places)"
+                 without)"
             ),
         ),
         (

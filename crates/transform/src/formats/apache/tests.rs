@@ -2,14 +2,14 @@ use super::*;
 
 /// A line in one readable form: what is absent is left out.
 fn read(line: &[u8]) -> String {
-    let line = match parse(line) {
-        Ok(line) => line,
-        Err(error) => return format!("{}: {error}", error.reason().name()),
-    };
+    if let Err(error) = parse(line) {
+        return format!("{}: {error}", error.reason().name());
+    }
+    let yaml = "input: {format: apache_combined}\noutput: {newline: false}";
+    let pipeline = crate::Pipeline::compile(yaml, crate::Tables::default()).unwrap();
     let mut json = Vec::new();
-    let mut object = Object::begin(&mut json);
-    line.write(&mut object);
-    object.end();
+    let outcome = crate::Engine::new(pipeline).convert(line, &mut json);
+    assert_eq!(outcome, crate::Outcome::Ok);
     String::from_utf8(json).unwrap()
 }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use crate::value::Value;
+
 /// A field as it was logged.
 ///
 /// Apache writes `\"` and `\\`, the short escapes of C, and `\xhh` for every other byte that is
@@ -12,7 +14,7 @@ use memchr::memchr;
 pub struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {
-    pub(super) const fn new(logged: &'a str) -> Self {
+    pub(crate) const fn new(logged: &'a str) -> Self {
         Self(logged)
     }
 
@@ -30,6 +32,12 @@ impl<'a> Text<'a> {
             None => Cow::Borrowed(self.0),
             Some(first) => Cow::Owned(decode(self.0, first)),
         }
+    }
+}
+
+impl<'a> From<Text<'a>> for Value<'a> {
+    fn from(text: Text<'a>) -> Self {
+        Self::Logged(text)
     }
 }
 

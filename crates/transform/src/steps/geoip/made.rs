@@ -26,9 +26,11 @@ pub enum V<'v> {
 fn write(out: &mut Vec<u8>, value: &V<'_>) {
     let mut head = |kind: u8, size: usize| {
         let size = u8::try_from(size).unwrap();
-        assert!(size < 29);
         if kind > 7 {
+            assert!(size < 29);
             out.extend([size, kind - 7]);
+        } else if size > 28 {
+            out.extend([kind << 5 | 29, size - 29]);
         } else {
             out.push(kind << 5 | size);
         }

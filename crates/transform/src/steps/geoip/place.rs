@@ -6,101 +6,78 @@ use maxminddb::{LookupResult, MaxMindDbError};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use crate::json;
-
-/// The fields that the step adds, in the order of the output.
-pub const FIELDS: &[&str] =
-    &["geo_country", "geo_region", "geo_city", "geo_latitude", "geo_longitude", "geo_time_zone"];
+use super::Entry;
+use crate::value::{Kind, Value};
 
 /// A place, as far as the database knows it.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Place {
     /// The country's code by ISO 3166-1.
-    pub(crate) country: Option<Box<str>>,
+    country: Option<Box<str>>,
     /// The English name of the largest subdivision of the country.
-    pub(crate) region: Option<Box<str>>,
+    region: Option<Box<str>>,
     /// The English name of the city.
-    pub(crate) city: Option<Box<str>>,
+    city: Option<Box<str>>,
     /// Degrees north.
-    pub(crate) latitude: Option<f64>,
+    latitude: Option<Number>,
     /// Degrees east.
-    pub(crate) longitude: Option<f64>,
+    longitude: Option<Number>,
     /// The time zone's name in the IANA database.
-    pub(crate) time_zone: Option<Box<str>>,
-    json: Box<[u8]>,
+    time_zone: Option<Box<str>>,
 }
 
-impl Place {
-    /// Reads the entry that a lookup found.
-    pub(crate) fn read<S: AsRef<[u8]>>(
-        found: &LookupResult<'_, S>,
-    ) -> Result<Self, MaxMindDbError> {
-        let entry = found.decode::<Entry<'_>>()?.unwrap_or_default();
+/// A number, and how it is written.
+type Number = (f64, Box<str>);
+
+impl Entry for Place {
+    const FIELDS: &'static [(&'static str, Kind)] = &[
+        ("geo_country", Kind::Text),
+        ("geo_region", Kind::Text),
+        ("geo_city", Kind::Text),
+        ("geo_latitude", Kind::Float),
+        ("geo_longitude", Kind::Float),
+        ("geo_time_zone", Kind::Text),
+    ];
+
+    fn read<S: AsRef<[u8]>>(found: &LookupResult<'_, S>) -> Result<Self, MaxMindDbError> {
+        let entry = found.decode::<Layout<'_>>()?.unwrap_or_default();
         let owned = |text: Option<&str>| text.map(Box::from);
-        let mut place = Self {
+        let number = |degrees: Degrees| {
+            degrees.0.map(|value| (value, serde_json::Value::from(value).to_string().into()))
+        };
+        Ok(Self {
             country: owned(entry.country.iso_code),
             region: owned(entry.subdivisions.first().and_then(|region| region.names.en)),
             city: owned(entry.city.names.en),
-            latitude: entry.location.latitude.0,
-            longitude: entry.location.longitude.0,
+            latitude: number(entry.location.latitude),
+            longitude: number(entry.location.longitude),
             time_zone: owned(entry.location.time_zone),
-            json: Box::default(),
-        };
-        place.json = place.render().into();
-        Ok(place)
+        })
     }
 
-    /// A place of which everything is known.
-    pub(crate) fn sample() -> Self {
-        Self {
-            country: Some("SE".into()),
-            region: Some("Stockholm".into()),
-            city: Some("Stockholm".into()),
-            latitude: Some(59.3),
-            longitude: Some(18.1),
-            time_zone: Some("Europe/Stockholm".into()),
-            json: Box::default(),
+    fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        fn text(text: Option<&str>) -> Value<'_> {
+            text.map_or(Value::Null, Value::Text)
         }
-    }
-
-    /// The fields as members of a JSON object, each with the comma before it.
-    pub(crate) fn json(&self) -> &[u8] {
-        &self.json
-    }
-
-    fn render(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let [country, region, city, latitude, longitude, time_zone] = FIELDS else {
-            return out;
-        };
-        text(&mut out, country, self.country.as_deref());
-        text(&mut out, region, self.region.as_deref());
-        text(&mut out, city, self.city.as_deref());
-        number(&mut out, latitude, self.latitude);
-        number(&mut out, longitude, self.longitude);
-        text(&mut out, time_zone, self.time_zone.as_deref());
-        out
-    }
-}
-
-fn text(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
-    if let Some(value) = value {
-        out.extend_from_slice(format!(",\"{key}\":").as_bytes());
-        json::string(out, value);
-    }
-}
-
-fn number(out: &mut Vec<u8>, key: &str, value: Option<f64>) {
-    if let Some(value) = value {
-        // A number in JSON, with no more digits than it takes to read the same one back.
-        out.extend_from_slice(format!(",\"{key}\":{}", serde_json::Value::from(value)).as_bytes());
+        fn number(number: Option<&Number>) -> Value<'_> {
+            number.map_or(Value::Null, |(value, text)| Value::Float(*value, text))
+        }
+        [
+            text(self.country.as_deref()),
+            text(self.region.as_deref()),
+            text(self.city.as_deref()),
+            number(self.latitude.as_ref()),
+            number(self.longitude.as_ref()),
+            text(self.time_zone.as_deref()),
+        ]
+        .into_iter()
     }
 }
 
 /// As much of the layout of GeoIP2 entries as is used, borrowed.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Entry<'a> {
+struct Layout<'a> {
     #[serde(borrow)]
     country: Country<'a>,
     #[serde(borrow)]

@@ -1,22 +1,30 @@
 use super::made::{V, bytes};
 use super::*;
-use crate::formats::apache;
 
-fn step(low: &V<'_>, high: Option<&V<'_>>) -> Geoip {
-    Geoip::new(Database::open(Arc::new(bytes("Test-City", low, high))).unwrap())
+fn step(low: &V<'_>, high: Option<&V<'_>>) -> Geoip<Place> {
+    let database = Database::open(Arc::new(bytes("Test-City", low, high))).unwrap();
+    let into = (1..=Place::FIELDS.len()).collect();
+    Geoip::new(database, 0, into)
 }
 
-/// What the step adds to a client's record.
-fn run(step: &mut Geoip, client: &str) -> String {
-    let line =
-        format!(r#"{client} - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 5 "-" "-""#);
-    let mut record = Record::new(apache::parse(line.as_bytes()).unwrap());
+/// What the step adds to the record of an address, as members of JSON.
+fn run(step: &mut Geoip<Place>, address: &str) -> String {
+    let mut values = vec![Value::Bool(true); Place::FIELDS.len() + 1];
+    values[0] = Value::Text(address);
+    let mut record = Record { values, others: Vec::new(), at: None, geoip_error: false };
     step.run(&mut record);
+    let mut json = Vec::new();
+    for ((name, _), value) in Place::FIELDS.iter().zip(&record.values[1..]) {
+        if !value.is_null() {
+            json.extend_from_slice(format!(",\"{name}\":").as_bytes());
+            value.write(&mut json);
+        }
+    }
     if record.geoip_error {
-        assert!(record.place.is_none());
+        assert_eq!(json, b"");
         return "error".to_owned();
     }
-    record.place.map_or_else(String::new, |place| String::from_utf8(place.json().into()).unwrap())
+    String::from_utf8(json).unwrap()
 }
 
 #[test]
@@ -47,7 +55,7 @@ fn an_entry_becomes_flat_fields() {
     // Twice: read from the database, then from what was kept ready.
     assert_eq!(run(&mut step, "89.160.20.112"), place);
     assert_eq!(run(&mut step, "10.0.0.1"), place);
-    assert_eq!(step.places.len(), 1);
+    assert_eq!(step.entries.len(), 1);
     // Unknown to the database, of another family, no address at all.
     for client in ["192.0.2.7", "2001:db8::7", "host.example.com", "1.2.3", "-"] {
         assert_eq!(run(&mut step, client), "", "{client}");
@@ -118,10 +126,42 @@ fn what_is_no_database_of_places_is_refused() {
 }
 
 #[test]
-fn the_places_kept_ready_are_bounded() {
+fn the_entries_kept_ready_are_bounded() {
     let entry = V::Map(&[("country", V::Map(&[("iso_code", V::Text("SE"))]))]);
     let mut step = step(&entry, None);
-    step.places.extend((1_000_000..).take(CACHED_PLACES).map(|offset| (offset, None)));
+    let other = (1_000_000..).take(CACHED_ENTRIES).map(|offset| (offset, Found::Unreadable));
+    step.by_offset.extend(other);
     assert_eq!(run(&mut step, "1.2.3.4"), r#","geo_country":"SE""#);
-    assert_eq!(step.places.len(), 1);
+    assert_eq!(step.by_offset.len(), 1);
+}
+
+#[test]
+fn addresses_that_share_a_place_are_kept_apart() {
+    let entry = V::Map(&[("country", V::Map(&[("iso_code", V::Text("SE"))]))]);
+    let mut step = step(&entry, None);
+    // More addresses than are kept, of which every second is known, twice over.
+    for n in (0..20_000_u32).chain(0..20_000) {
+        let (high, rest) = (if n % 2 == 0 { 10 } else { 200 }, n.to_be_bytes());
+        let address = format!("{high}.{}.{}.{}", rest[1], rest[2], rest[3]);
+        let expected = if n % 2 == 0 { r#","geo_country":"SE""# } else { "" };
+        assert_eq!(run(&mut step, &address), expected, "{address}");
+    }
+}
+
+#[test]
+fn a_network_is_its_system() {
+    let entry = V::Map(&[
+        ("autonomous_system_number", V::U32(64_500)),
+        ("autonomous_system_organization", V::Text("Example")),
+    ]);
+    let open = |kind| Database::open_networks(Arc::new(bytes(kind, &entry, None)));
+    let mut step = Geoip::<Network>::new(open("GeoLite2-ASN").unwrap(), 0, vec![1, 2]);
+    let values = vec![Value::Text("1.2.3.4"), Value::Null, Value::Null];
+    let mut record = Record { values, others: Vec::new(), at: None, geoip_error: false };
+    step.run(&mut record);
+    assert_eq!(record.values[1..], [Value::Integer(64_500), Value::Text("Example")]);
+    assert_eq!(
+        open("GeoLite2-City").unwrap_err().to_string(),
+        "a database of type GeoLite2-City holds no networks: use an ASN or ISP database"
+    );
 }

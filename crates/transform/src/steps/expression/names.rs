@@ -3,6 +3,7 @@
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 
 use super::Wrong;
+use crate::scope::{Known, Scope};
 
 /// The functions of the language. Regular expressions, dates and optional values are not built in.
 const FUNCTIONS: &[&str] = &[
@@ -24,11 +25,11 @@ const FUNCTIONS: &[&str] = &[
 const TYPES: &[&str] =
     &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
-/// Says of each unknown name what is known instead.
-pub(super) fn unknown(expression: &IdedExpr, fields: &[&str]) -> Vec<Wrong> {
-    let mut found = Names { fields, scope: Vec::new(), unknown: Vec::new() };
+/// Finds the fields that an expression uses, or says of each unknown name what is known instead.
+pub(super) fn resolve(expression: &IdedExpr, fields: &mut Scope) -> Result<Vec<Known>, Vec<Wrong>> {
+    let mut found = Names { fields, scope: Vec::new(), used: Vec::new(), unknown: Vec::new() };
     found.visit(expression);
-    found.unknown
+    if found.unknown.is_empty() { Ok(found.used) } else { Err(found.unknown) }
 }
 
 /// How many brackets are open at once, outside of quoted text.
@@ -53,9 +54,10 @@ pub(super) fn nesting(expression: &str) -> usize {
 }
 
 struct Names<'e> {
-    fields: &'e [&'e str],
+    fields: &'e mut Scope,
     /// The variables of the comprehensions around, such as `p` in `paths.exists(p, …)`.
     scope: Vec<&'e str>,
+    used: Vec<Known>,
     unknown: Vec<Wrong>,
 }
 
@@ -82,7 +84,7 @@ impl<'e> Names<'e> {
             Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element)),
             Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr)),
             Expr::Struct(fields) => {
-                self.report(format!("there is no type {:?}", fields.type_name), TYPES);
+                self.report(format!("there is no type {:?}", fields.type_name), &TYPES.join(", "));
             }
             Expr::Select(select) => self.visit(&select.operand),
             Expr::Literal(_) | Expr::Unspecified => {}
@@ -100,8 +102,19 @@ impl<'e> Names<'e> {
     }
 
     fn variable(&mut self, name: &str) {
-        if !self.fields.contains(&name) && !self.scope.contains(&name) && !TYPES.contains(&name) {
-            self.report(format!("there is no field {name:?} here"), self.fields);
+        if self.scope.contains(&name) || self.used.iter().any(|used| used.field.name == name) {
+            return;
+        }
+        // A field that the pipeline declares hides the type of that name; an open input's does not.
+        if TYPES.contains(&name) && self.fields.get(name).is_none() {
+            return;
+        }
+        match self.fields.find(name) {
+            Some(known) => self.used.push(known),
+            None => {
+                let known = self.fields.names().join(", ");
+                self.report(format!("there is no field {name:?} here"), &known);
+            }
         }
     }
 
@@ -109,12 +122,12 @@ impl<'e> Names<'e> {
         // Operators are calls too, of names that are no identifiers: `_&&_`, `!_`, `@in`.
         let operator = !name.starts_with(|first: char| first.is_ascii_alphabetic());
         if !operator && !FUNCTIONS.contains(&name) {
-            self.report(format!("there is no function {name:?}"), FUNCTIONS);
+            self.report(format!("there is no function {name:?}"), &FUNCTIONS.join(", "));
         }
     }
 
-    fn report(&mut self, what: String, known: &[&str]) {
-        let wrong = (what, format!("there are {}", known.join(", ")));
+    fn report(&mut self, what: String, known: &str) {
+        let wrong = (what, format!("there are {known}"));
         if !self.unknown.contains(&wrong) {
             self.unknown.push(wrong);
         }

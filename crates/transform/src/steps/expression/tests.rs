@@ -1,18 +1,37 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::formats::apache;
+use crate::formats::{Format, Reader};
+use crate::outcome::{Outcome, Reason};
+use crate::record::Memory;
+use crate::scope::Field;
+use crate::steps::filter::{Filter, Verdict};
 
 const FULL: &str = r#"192.0.2.7 id frank [10/Oct/2000:13:55:36 -0700] "GET /images/a%20b.gif?x=1 HTTP/1.1" 404 2326 "https://example.com/" "Mozilla/5.0 \"x\"""#;
 const BARE: &str = r#"host - - [10/Oct/2000:13:55:36 -0700] "-" 408 - "-" "-""#;
 
+/// The fields of access lines and of places.
+fn scope() -> (Scope, Vec<usize>) {
+    let mut scope = Scope::default();
+    let slots = scope.input(&Format::ApacheCombined.fields());
+    for (name, kind) in <crate::geoip::Place as crate::geoip::Entry>::FIELDS {
+        scope.define(Field::new(name, *kind));
+    }
+    (scope, slots)
+}
+
 fn compile(verdict: Verdict, expression: &str) -> Result<Filter, Vec<Wrong>> {
-    let fields: Vec<_> = apache::FIELDS.iter().chain(crate::geoip::FIELDS).copied().collect();
-    Filter::compile(verdict, expression, &fields, &Record::sample(apache::sample()))
+    Filter::compile(verdict, expression, &mut scope().0)
 }
 
 /// What a filter makes of a line.
 fn run(verdict: Verdict, expression: &str, line: &str) -> Option<Outcome> {
-    let record = Record::new(apache::parse(line.as_bytes()).unwrap());
-    compile(verdict, expression).unwrap_or_else(|wrong| panic!("{wrong:?}")).run(&record)
+    let (mut scope, slots) = scope();
+    let filter = Filter::compile(verdict, expression, &mut scope);
+    let mut reader = Reader::plain(Format::ApacheCombined, slots).unwrap();
+    let mut record = Record::new(&mut Memory::default(), scope.slots, None);
+    reader.read(line.as_bytes(), &mut record).unwrap();
+    filter.unwrap_or_else(|wrong| panic!("{wrong:?}")).run(&record)
 }
 
 #[test]
@@ -115,4 +134,90 @@ fn expressions_have_limits() {
     let long = format!("status > 1{}", " || status > 1".repeat(300));
     let expected = Some("the expression is longer than 4096 bytes".to_owned());
     assert_eq!(what(&long), expected);
+}
+
+/// Conditions over three fields of which nothing is known beforehand.
+fn condition() -> impl Strategy<Value = String> {
+    let field = || prop_oneof![Just("a"), Just("b"), Just("c")];
+    let literal = || {
+        prop_oneof![
+            (-3_i64..4).prop_map(|n| n.to_string()),
+            prop_oneof![Just("''"), Just("'a'"), Just("'ab'"), Just("'é'")].prop_map(str::to_owned),
+            prop_oneof![Just("null"), Just("true"), Just("false"), Just("1.0")]
+                .prop_map(str::to_owned),
+        ]
+    };
+    let operator =
+        || prop_oneof![Just("=="), Just("!="), Just("<"), Just("<="), Just(">"), Just(">=")];
+    let test = prop_oneof![Just("startsWith"), Just("endsWith"), Just("contains")];
+    let simple = prop_oneof![
+        4 => (field(), operator(), literal()).prop_map(|(f, o, l)| format!("{f} {o} {l}")),
+        1 => (literal(), operator(), field()).prop_map(|(l, o, f)| format!("{l} {o} {f}")),
+        2 => (field(), test, literal()).prop_map(|(f, t, l)| format!("{f}.{t}({l})")),
+        2 => (field(), prop::collection::vec(literal(), 0..4))
+            .prop_map(|(f, items)| format!("{f} in [{}]", items.join(", "))),
+        1 => field().prop_map(str::to_owned),
+        1 => prop_oneof![Just("true".to_owned()), Just("false".to_owned())],
+    ];
+    simple.prop_recursive(3, 12, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) && ({b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) || ({b})")),
+            inner.prop_map(|a| format!("!({a})")),
+        ]
+    })
+}
+
+fn value() -> impl Strategy<Value = crate::value::Value<'static>> {
+    use crate::formats::apache::Text;
+    use crate::value::Value as V;
+    prop_oneof![
+        Just(V::Null),
+        any::<bool>().prop_map(V::Bool),
+        (-3_i64..4).prop_map(V::Integer),
+        Just(V::Float(1.0, "1.0")),
+        prop_oneof![Just(""), Just("a"), Just("ab"), Just("abc"), Just("é")].prop_map(V::Text),
+        prop_oneof![Just("ab"), Just("\\x61b"), Just("\\xc3\\xa9")]
+            .prop_map(|text| V::Logged(Text::new(text))),
+        Just(V::Escaped("\"\\u0061b\"")),
+        Just(V::Json("[1]")),
+        Just(V::Time(crate::moment::Moment::EPOCH)),
+    ]
+}
+
+#[test]
+fn simple_conditions_mean_what_they_mean_in_cel() {
+    let lowered = std::cell::Cell::new(0);
+    let config = ProptestConfig { cases: 4_000, ..ProptestConfig::default() };
+    proptest!(config, |(text in condition(), values in prop::collection::vec(value(), 3))| {
+        let mut scope = Scope { open: true, ..Scope::default() };
+        for name in ["a", "b", "c"] {
+            scope.define(Field::new(name, Kind::Any));
+        }
+        let Ok((expression, _)) = Expression::compile(&text, &mut scope) else { return Ok(()) };
+        let record = Record { values, others: Vec::new(), at: None, geoip_error: false };
+        let meant = match expression.evaluate(&record) {
+            Ok(Value::Bool(value)) => Truth::from(value),
+            _ => Truth::Unknown,
+        };
+        if let Some(native) = expression.native.as_ref().and_then(|native| native.holds(&record)) {
+            prop_assert_eq!(native, meant, "{} of {:?}", text, record.values);
+            lowered.set(lowered.get() + 1);
+        }
+    });
+    let lowered = lowered.get();
+    assert!(lowered > 400, "only {lowered} were evaluated natively");
+}
+
+#[test]
+fn what_people_write_is_lowered() {
+    for text in [
+        "status >= 400",
+        "status >= 400 && !path.startsWith('/images')",
+        "path == null || path.contains('/health') || user_agent.endsWith('bot')",
+        "method in ['GET', 'HEAD'] && 499 < status",
+    ] {
+        let (expression, _) = Expression::compile(text, &mut scope().0).unwrap();
+        assert!(expression.native.is_some(), "{text}");
+    }
 }
