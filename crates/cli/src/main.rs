@@ -1,12 +1,13 @@
 //! Tidegate on the command line.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
-//! 2 wrong usage.
+//! 2 wrong usage; commands that check: 4 errors.
 
 mod demo;
 mod page;
 mod plan;
 mod simulate;
+mod transform;
 
 use std::process::ExitCode;
 
@@ -26,18 +27,22 @@ enum Command {
     Demo(demo::Arguments),
     /// Tries policies on a traffic history, in the reference model; no account needed
     Simulate(simulate::Arguments),
+    /// Tries a Firehose transform on local files; no account needed
+    #[command(subcommand)]
+    Transform(transform::Command),
     /// Says what the autoscaler would do with a stream now, and why; changes nothing
     Plan(plan::Arguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::Simulate(arguments) => simulate::run(&arguments),
-        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Simulate(arguments) => simulate::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Transform(command) => transform::run(&command),
+        Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(&format!("error: {error:#}"));
             ExitCode::FAILURE

@@ -1,0 +1,160 @@
+//! `tidegate transform` as a person runs it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+const LOG: &str = concat!(
+    r#"192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.1" 200 12 "-" "curl/8""#,
+    "\n",
+    r#"192.0.2.8 - - [10/Oct/2000:13:55:37 -0700] "GET /b HTTP/1.1" 404 - "-" "curl/8""#,
+    "\n",
+    r#"192.0.2.9 - - [10/Oct/2000:13:55:38 -0700] "GET /c HTTP/1.1" 200 1 "-" "cut"#,
+    "\n",
+);
+
+fn transform(arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.arg("transform").args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that reads no input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn said(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_log_becomes_rows_and_a_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    fs::write(&path, LOG).unwrap();
+    let name = path.to_str().unwrap();
+    let output = transform(&["run", name], "");
+    assert!(output.status.success());
+    let (rows, summary) = said(&output);
+    let paths: Vec<_> = rows
+        .lines()
+        .map(|row| serde_json::from_str::<Value>(row).unwrap()["path"].clone())
+        .collect();
+    assert_eq!(paths, [json!("/a"), json!("/b")]);
+    for part in [
+        "records    3 = 2 Ok + 0 Dropped + 1 ProcessingFailed\n",
+        &format!("unclosed_quote       1 at {name}:3\n"),
+        "rows       2 of 3 events;",
+        "Firehose   1 invocations;",
+        "S3         1 objects of 64 MiB at most",
+    ] {
+        assert!(summary.contains(part), "{part:?} is missing: {summary}");
+    }
+    // The same from standard input, and through a request of Firehose and back.
+    assert_eq!(said(&transform(&["run"], LOG)).0, rows);
+    let (event, _) = said(&transform(&["run", "--output", "event"], LOG));
+    assert_eq!(said(&transform(&["run", "--input", "event"], &event)).0, rows);
+    let (response, _) = said(&transform(&["run", "--output", "response"], LOG));
+    let answers = tidegate_transform::contract::check(event.as_bytes(), response.as_bytes());
+    assert_eq!(answers.unwrap().len(), 3);
+    let (json, _) = said(&transform(&["run", "--output", "nothing", "--json"], LOG));
+    let summary: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(summary["report"]["reasons"], json!({"unclosed_quote": 1}));
+    assert_eq!(summary["failed_at"], json!({"unclosed_quote": ["-:3"]}));
+}
+
+#[test]
+fn each_record_is_explained() {
+    let arguments = ["run", "--config", "builtin:access-log-errors", "--explain"];
+    let (text, _) = said(&transform(&arguments, LOG));
+    let first: Vec<_> = text.lines().map(|line| line.get(..24).unwrap_or(line)).collect();
+    assert_eq!(
+        first,
+        [
+            "-:1: Dropped (not_kept)",
+            "  192.0.2.7 - - [10/Oct/",
+            "-:2: Ok",
+            "  {\"client\":\"192.0.2.8\",",
+            "-:3: ProcessingFailed (u",
+            "  192.0.2.9 - - [10/Oct/",
+        ]
+    );
+}
+
+#[test]
+fn cases_are_run_and_failures_have_their_own_exit_code() {
+    let (out, told) = said(&transform(&["test"], ""));
+    assert_eq!(out, "");
+    assert!(told.ends_with(" cases of 8 pipelines, 0 failed\n"), "{told}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.yaml");
+    fs::write(folder.path().join("teams.csv"), "code,team\n7,lake\n").unwrap();
+    let yaml = "input: {format: json}\nsteps:\n\
+                - lookup: {field: code, table: teams.csv, key: code, add: {team: team}}\n\
+                cases:\n\
+                - {name: known, input: '{\"code\": 7}', fields: {team: lake}}\n\
+                - {name: unknown, input: '{\"code\": 8}', fields: {team: sea}}\n\
+                - {name: text, input: 'x', result: Dropped}\n\
+                - {name: why, input: 'x', result: ProcessingFailed, reason: empty}\n";
+    fs::write(&path, yaml).unwrap();
+    let name = path.to_str().unwrap();
+    let output = transform(&["test", name], "");
+    let (out, told) = said(&output);
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(
+        out,
+        format!(
+            "{name}:6: unknown: team is null instead of \"sea\"\n\
+             {name}:7: text: the result is ProcessingFailed (not_json) instead of Dropped\n\
+             {name}:8: why: the reason is not_json instead of empty\n"
+        )
+    );
+    assert_eq!(told, "4 cases of 1 pipelines, 3 failed\n");
+}
+
+#[test]
+fn the_table_has_the_columns_of_the_rows() {
+    let (table, _) = said(&transform(&["schema", "--table", "access"], ""));
+    for part in [
+        "Type: AWS::Glue::Table",
+        "      Name: access\n",
+        "          - {Name: \"time\", Type: timestamp}\n",
+        "          - {Name: \"status\", Type: bigint}\n",
+        "          - {Name: \"geo_latitude\", Type: double}",
+    ] {
+        assert!(table.contains(part), "{part:?} is missing: {table}");
+    }
+    let (schema, _) = said(&transform(&["schema", "--editor"], ""));
+    assert_eq!(schema, tidegate_transform::editor_schema());
+}
+
+#[test]
+fn what_cannot_be_done_is_said_with_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrong.yaml");
+    fs::write(&path, "input: {format: xml}\nsteps: [{keep: a ==}]\n").unwrap();
+    let wrong = path.to_str().unwrap();
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["run", "/none.log"], 1, "/none.log cannot be read"),
+        (&["run", "--config", "/none.yaml"], 1, "/none.yaml cannot be read"),
+        (
+            &["run", "--config", "builtin:none"],
+            1,
+            "no built-in pipeline \"none\": known are access",
+        ),
+        (&["run", "--config", wrong], 1, "\n  line 2, steps[0].keep: not an expression"),
+        (&["run", "--buffer-mb", "4"], 1, "outside of what Firehose allows: 0.2 to 3"),
+        (&["run", "--geoip-db", wrong], 1, "wrong.yaml cannot be used: it is not a MaxMind"),
+        (&["run", "--output", "xml"], 2, "possible values: rows, event, response, nothing"),
+    ];
+    for (arguments, code, message) in cases {
+        let output = transform(arguments, "");
+        let (_, told) = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(message), "{arguments:?}: {told}");
+    }
+}
