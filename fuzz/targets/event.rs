@@ -20,6 +20,7 @@ fuzz_target!(|event: &[u8]| {
         function_arn: "arn:aws:lambda:eu-central-1:123456789012:function:fuzz",
         request_id: "r-1",
         now: Timestamp::UNIX_EPOCH,
+        deadline: None,
     };
     let Ok(processed) = pollster::block_on(consumer.process(event, &call)) else { return };
     let report = &processed.report;

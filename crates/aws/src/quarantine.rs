@@ -149,6 +149,7 @@ mod tests {
             function_arn: "arn:aws:lambda:eu-central-1:123456789012:function:bill",
             request_id: "r-1",
             now: "2026-11-21T00:00:00Z".parse().unwrap(),
+            deadline: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let processed = runtime.block_on(consumer.process(EVENT.as_bytes(), &call)).unwrap();

@@ -1,18 +1,27 @@
 //! The engine: a batch in, a response and a report out.
 
+mod chunk;
+mod run;
+
+use std::fmt;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
+use self::chunk::{Unit, Units};
+use self::run::{Admission, Run};
 use crate::decode::Decoder;
 use crate::envelope::{Envelope, ErrorText};
 use crate::event::{Event, EventError, Record};
 use crate::handler::RecordHandler;
-use crate::outcome::{BoxError, Outcome, Panicked, PoisonReason, Stage};
+use crate::options::{OnPoison, Options};
+use crate::outcome::{Outcome, Panicked, PoisonReason, Stage};
 use crate::report::{Report, RetryCause};
-use crate::settle::{Response, Settlement};
+use crate::settle::Response;
 use crate::store::{Quarantine, QuarantineError};
 
 /// The invocation that a batch came with.
@@ -24,6 +33,24 @@ pub struct Call<'a> {
     pub request_id: &'a str,
     /// The present moment. The library reads no clock.
     pub now: Timestamp,
+    /// When Lambda ends the invocation. Without it, records are started whatever the time: a batch
+    /// that takes too long comes again as a whole.
+    pub deadline: Option<Deadline<'a>>,
+}
+
+/// The end of an invocation, and a clock to see it come.
+#[derive(Clone, Copy)]
+pub struct Deadline<'a> {
+    /// When Lambda ends the invocation.
+    pub at: Timestamp,
+    /// The present moment, whenever it is asked.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+}
+
+impl fmt::Debug for Deadline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deadline({})", self.at)
+    }
 }
 
 /// What became of a batch.
@@ -56,12 +83,13 @@ pub enum ProcessError {
     },
 }
 
-/// Processes batches: decodes each record, hands it to the handler, and puts poison into
-/// quarantine.
+/// Processes batches: takes aggregates apart, decodes each record, hands it to the handler, and puts
+/// poison into quarantine.
 ///
-/// Records are handled one after the other in the order of the batch. After the first
-/// [`Outcome::Retry`] nothing is attempted any more, so that no record overtakes another of its
-/// shard; a poison record is settled by its quarantine and the next one is handled.
+/// As long as nothing else is [chosen](Options), records are handled one after the other in the order
+/// of the batch. After the first [`Outcome::Retry`] nothing is attempted any more, so that no record
+/// overtakes another of its shard; a poison record is settled by its quarantine and the next one is
+/// handled.
 ///
 /// There is no state between batches, no task is spawned and no runtime assumed: the future runs
 /// wherever it is polled, and may change its thread when the three parts may.
@@ -70,6 +98,7 @@ pub struct Consumer<D, H, Q> {
     decoder: D,
     handler: H,
     quarantine: Q,
+    options: Options,
 }
 
 impl<D, H, Q> Consumer<D, H, Q>
@@ -78,9 +107,16 @@ where
     H: for<'a> RecordHandler<D::Item<'a>>,
     Q: Quarantine,
 {
-    /// A consumer of three parts.
-    pub const fn new(decoder: D, handler: H, quarantine: Q) -> Self {
-        Self { decoder, handler, quarantine }
+    /// A consumer of three parts, with the default options.
+    pub fn new(decoder: D, handler: H, quarantine: Q) -> Self {
+        Self { decoder, handler, quarantine, options: Options::default() }
+    }
+
+    /// The same with other options.
+    #[must_use]
+    pub fn with(mut self, options: Options) -> Self {
+        self.options = options;
+        self
     }
 
     /// Processes one batch: the body of an invocation, as it came.
@@ -92,19 +128,21 @@ where
     /// named and not be kept either.
     pub async fn process(&self, event: &[u8], call: &Call<'_>) -> Result<Processed, ProcessError> {
         let event = Event::parse(event).map_err(ProcessError::Event)?;
-        let mut settlement = Settlement::new(event.len());
-        let mut report = Report::of(event.len());
-        let mut data = Vec::new();
-        for (index, record) in event.records().enumerate() {
-            if !self.settle(&record, &mut data, &mut report, call).await {
-                break;
-            }
-            settlement.settle(index);
+        let run = Run::new(event.len(), &self.options, call);
+        let (mut next, mut data) = (0, Vec::new());
+        while next < event.len() && !run.stopped() {
+            let mut opened = chunk::open(&event, next, &mut data);
+            next += opened.len();
+            let found = Units::of(&mut opened, &data, &self.options.aggregates);
+            run.divide(&found);
+            self.handle_all(found.units, &run).await;
         }
-        let Some(index) = settlement.first_unsettled() else {
+        self.store_held(&run, true).await;
+
+        let (first_unsettled, report) = run.end();
+        let Some(index) = first_unsettled else {
             return Ok(Processed { response: Response::all_settled(), report });
         };
-        report.not_attempted = (event.len() - index - 1) as u64;
         // Without a number of its own the record cannot be named, and no other will do: an empty one
         // fails the whole batch as well, but says nothing; that of a later record settles this one,
         // which loses it; an earlier record need not be there. So the invocation fails, and says
@@ -115,46 +153,68 @@ where
         }
     }
 
-    /// Takes one record to its end and counts it; says whether it is settled.
-    async fn settle(
-        &self,
-        record: &Record<'_>,
-        data: &mut Vec<u8>,
-        report: &mut Report,
-        call: &Call<'_>,
-    ) -> bool {
-        let (stage, outcome) = self.attempt(record, data).await;
-        match outcome {
-            Outcome::Done => {
-                report.delivered += 1;
-                true
+    /// Handles the records of a chunk, those of a key in their order.
+    async fn handle_all(&self, units: Vec<Unit<'_>>, run: &Run<'_>) {
+        let lanes = self.options.lanes.get();
+        if lanes == 1 {
+            return self.handle_each(units, run).await;
+        }
+        let mut queues: Vec<Vec<Unit<'_>>> = (0..lanes.min(units.len())).map(|_| vec![]).collect();
+        let count = queues.len().max(1) as u64;
+        for unit in units {
+            let mut hasher = DefaultHasher::new();
+            unit.key().hash(&mut hasher);
+            if let Some(queue) = queues.get_mut((hasher.finish() % count) as usize) {
+                queue.push(unit);
             }
-            Outcome::Skip => {
-                report.skipped += 1;
-                true
-            }
-            Outcome::Retry(error) => {
-                report.retry(record, RetryCause::Handler, ErrorText::of(&*error).line());
-                false
-            }
-            Outcome::Poison(reason, error) => {
-                let envelope = Envelope::pack(record, data, (reason, stage), &*error, call);
-                let stored = self.store(&envelope).await;
-                report.poison(record, reason, &envelope, stored)
-            }
+        }
+        join_all(queues.into_iter().map(|queue| self.handle_each(queue, run))).await;
+    }
+
+    async fn handle_each(&self, units: Vec<Unit<'_>>, run: &Run<'_>) {
+        for unit in units {
+            self.settle(unit, run).await;
         }
     }
 
-    /// Decodes and handles one record. `data` is a buffer for its payload, one for the whole batch.
-    async fn attempt(&self, record: &Record<'_>, data: &mut Vec<u8>) -> (Stage, Outcome) {
-        data.clear();
-        let encoded = match usable(record) {
-            Ok(encoded) => encoded,
-            Err(error) => return (Stage::Split, poison(PoisonReason::Envelope, error)),
+    /// Takes one record to its end and counts it, unless it has to be left.
+    async fn settle(&self, mut unit: Unit<'_>, run: &Run<'_>) {
+        let record = unit.record();
+        let fault = unit.fault.take();
+        let (stage, outcome) = match (run.admit(&record, unit.key()), fault) {
+            (Admission::Leave, _) => return,
+            (_, Some(fault)) => (fault.stage, Outcome::Poison(fault.reason, fault.error)),
+            (Admission::BlockedBy(number), None) => {
+                let error = format!("the record {number} of its partition key is poison");
+                (Stage::Handle, Outcome::Poison(PoisonReason::BlockedBy, error.into()))
+            }
+            (Admission::Start, None) => self.attempt(&record, unit.bytes).await,
         };
-        if let Err(error) = decode_base64(encoded, data) {
-            return (Stage::Base64, poison(PoisonReason::Base64, error));
+        let waits = match outcome {
+            Outcome::Done => run.delivered(unit.index),
+            Outcome::Skip => run.skipped(unit.index),
+            Outcome::Retry(error) => {
+                run.left(&record, unit.key(), RetryCause::Handler, ErrorText::of(&*error).line());
+                false
+            }
+            Outcome::Poison(reason, error) => {
+                let payload = (unit.bytes, unit.encoding);
+                let envelope = Envelope::pack(&record, payload, (reason, stage), &*error, run.call);
+                if self.options.on_poison == OnPoison::StopShard {
+                    let error = format!("{reason}: {}", envelope.log_line());
+                    return run.left(&record, unit.key(), RetryCause::Poison, error);
+                }
+                run.hold(unit.index, &record, unit.key(), reason, envelope);
+                true
+            }
+        };
+        if waits {
+            self.store_held(run, false).await;
         }
+    }
+
+    /// Decodes and handles one record.
+    async fn attempt(&self, record: &Record<'_>, data: &[u8]) -> (Stage, Outcome) {
         let decoded = catch_unwind(AssertUnwindSafe(|| self.decoder.decode(data, record)));
         let item = match decoded {
             Ok(Ok(item)) => item,
@@ -163,6 +223,17 @@ where
         };
         let outcome = catch(async { self.handler.handle(item, record).await }).await;
         (Stage::Handle, outcome.unwrap_or_else(Outcome::from))
+    }
+
+    /// Stores the poison that the breaker has let go; at the end of the batch, all of it.
+    async fn store_held(&self, run: &Run<'_>, at_the_end: bool) {
+        for held in run.release(at_the_end) {
+            let stored = self.store(&held.envelope).await;
+            let error = stored.err().map(|error| ErrorText::of(&error).line());
+            if !run.stored(held, error) {
+                return;
+            }
+        }
     }
 
     /// A store that panics did not keep the envelope. What it said may quote the envelope, and the
@@ -177,27 +248,4 @@ where
 /// Runs a future to its end or to its panic. What it does when it is made must be inside of it.
 async fn catch<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
     AssertUnwindSafe(future).catch_unwind().await.map_err(|panic| Panicked::new(&*panic))
-}
-
-fn poison(reason: PoisonReason, error: impl Into<BoxError>) -> Outcome {
-    Outcome::Poison(reason, error.into())
-}
-
-/// The data of a record that can be handled and, should it have to come again, be named.
-fn usable<'r>(record: &'r Record<'_>) -> Result<&'r str, &'static str> {
-    if record.sequence_number().is_none() {
-        return Err("the record has no sequence number");
-    }
-    record.encoded().ok_or("the record has no data")
-}
-
-/// Standard base64; where that fails, also without its padding or with white space.
-fn decode_base64(encoded: &str, data: &mut Vec<u8>) -> Result<(), base64_simd::Error> {
-    use base64_simd::AppendBase64Decode as _;
-
-    let encoded = encoded.as_bytes();
-    if Vec::append_base64_decode(&base64_simd::STANDARD, encoded, data).is_err() {
-        *data = base64_simd::forgiving_decode_to_vec(encoded)?;
-    }
-    Ok(())
 }

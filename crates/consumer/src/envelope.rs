@@ -39,9 +39,15 @@ pub struct Envelope {
     /// The sequence number.
     #[serde(default)]
     pub sequence_number: Option<String>,
-    /// The partition key.
+    /// Of a user record of an aggregate, its place there, counted from 0.
+    #[serde(default)]
+    pub sub_sequence_number: Option<u64>,
+    /// The partition key: of a user record its own.
     #[serde(default)]
     pub partition_key: Option<String>,
+    /// The explicit hash key of a user record, in decimal.
+    #[serde(default)]
+    pub explicit_hash_key: Option<String>,
     /// When the stream took the record.
     #[serde(default)]
     pub approximate_arrival: Option<Timestamp>,
@@ -80,6 +86,8 @@ pub enum PayloadEncoding {
     Verbatim,
     /// The event's whole entry as it stands there, since it has no data or no sequence number.
     Record,
+    /// The entry of an aggregate as it stands there, since it is malformed, in base64.
+    Entry,
 }
 
 /// An error and its causes, as text.
@@ -119,23 +127,18 @@ impl ErrorText {
 pub struct PayloadError(#[source] base64_simd::Error);
 
 impl Envelope {
-    /// Packs a record. `data` is its payload, once it was decoded.
+    /// Packs a record. `bytes` is its payload, or what stands for it.
     pub(crate) fn pack(
         record: &Record<'_>,
-        data: &[u8],
+        (bytes, payload_encoding): (&[u8], PayloadEncoding),
         (reason, stage): (PoisonReason, Stage),
         error: &(dyn Error + 'static),
         call: &Call<'_>,
     ) -> Self {
-        let (payload_encoding, bytes) = match stage {
-            Stage::Split => (PayloadEncoding::Record, record.raw().as_bytes()),
-            Stage::Base64 => {
-                (PayloadEncoding::Verbatim, record.encoded().unwrap_or_default().as_bytes())
-            }
-            Stage::Decode | Stage::Handle => (PayloadEncoding::Base64, data),
-        };
         let payload = match payload_encoding {
-            PayloadEncoding::Base64 => base64_simd::STANDARD.encode_to_string(bytes),
+            PayloadEncoding::Base64 | PayloadEncoding::Entry => {
+                base64_simd::STANDARD.encode_to_string(bytes)
+            }
             // Both were text in the event.
             PayloadEncoding::Verbatim | PayloadEncoding::Record => {
                 String::from_utf8_lossy(bytes).into_owned()
@@ -147,7 +150,9 @@ impl Envelope {
             stream_arn: record.stream_arn().map(ToOwned::to_owned),
             shard_id: record.shard_id().map(ToOwned::to_owned),
             sequence_number: record.sequence_number().map(ToOwned::to_owned),
+            sub_sequence_number: record.sub_sequence_number(),
             partition_key: record.partition_key().map(ToOwned::to_owned),
+            explicit_hash_key: record.explicit_hash_key().map(|key| key.to_string()),
             approximate_arrival: record.arrived_at(),
             reason: reason.code().to_owned(),
             stage: stage.code().to_owned(),
@@ -167,7 +172,17 @@ impl Envelope {
         envelope
     }
 
-    /// Where a store keeps the envelope: `function=NAME/stream=NAME/shard=ID/SEQUENCE.json`.
+    /// The error for a log: of a panic only that there was one, since its text may quote the payload.
+    pub(crate) fn log_line(&self) -> String {
+        if self.reason == PoisonReason::Panic.code() {
+            self.error.message.clone()
+        } else {
+            self.error.line()
+        }
+    }
+
+    /// Where a store keeps the envelope: `function=NAME/stream=NAME/shard=ID/SEQUENCE.json`, and for a
+    /// user record of an aggregate `…/SEQUENCE-PLACE.json`.
     ///
     /// The same record gives the same key, so that a batch which comes again does not fill the
     /// store. The function is part of it, since several may read one stream. Sequence numbers are
@@ -180,13 +195,13 @@ impl Envelope {
     }
 
     /// The payload's bytes, as the producer wrote them; for an envelope that is not
-    /// [`PayloadEncoding::Base64`], the text that the event carried.
+    /// [`PayloadEncoding::Base64`], what stands for them.
     ///
     /// # Errors
     /// When the envelope was altered so that its base64 is broken.
     pub fn payload_bytes(&self) -> Result<Vec<u8>, PayloadError> {
         match self.payload_encoding {
-            PayloadEncoding::Base64 => {
+            PayloadEncoding::Base64 | PayloadEncoding::Entry => {
                 base64_simd::STANDARD.decode_to_vec(&self.payload).map_err(PayloadError)
             }
             PayloadEncoding::Verbatim | PayloadEncoding::Record => {
@@ -228,7 +243,9 @@ mod tests {
             stream_arn: Some(STREAM.to_owned()),
             shard_id: Some("shardId-000000000006".to_owned()),
             sequence_number: Some("4959".to_owned()),
+            sub_sequence_number: None,
             partition_key: Some("k".to_owned()),
+            explicit_hash_key: None,
             approximate_arrival: Some("2016-12-02T01:18:43.47Z".parse().unwrap()),
             reason: "parse".to_owned(),
             stage: "decode".to_owned(),
@@ -252,7 +269,8 @@ mod tests {
             concat!(
                 r#"{"version":1,"quarantine_id":"0011","#,
                 r#""stream_arn":"arn:aws:kinesis:eu-central-1:123456789012:stream/orders","#,
-                r#""shard_id":"shardId-000000000006","sequence_number":"4959","partition_key":"k","#,
+                r#""shard_id":"shardId-000000000006","sequence_number":"4959","sub_sequence_number":null,"#,
+                r#""partition_key":"k","explicit_hash_key":null,"#,
                 r#""approximate_arrival":"2016-12-02T01:18:43.47Z","reason":"parse","stage":"decode","#,
                 r#""error":{"message":"a","chain":["b"]},"first_seen":"2026-11-21T00:00:00Z","#,
                 r#""function_arn":"arn:aws:lambda:eu-central-1:123456789012:function:bill:live","#,
@@ -267,11 +285,20 @@ mod tests {
     fn a_reader_takes_what_a_later_version_writes() {
         let mut later = serde_json::to_value(envelope()).unwrap();
         later["version"] = 9.into();
-        later["reason"] = "kpl_index".into();
-        later["sub_sequence_number"] = 3.into();
+        later["reason"] = "novel".into();
+        later["tenant"] = "a".into();
         later["error"]["type"] = "io".into();
         let read: Envelope = serde_json::from_value(later).unwrap();
-        assert_eq!((read.version, &*read.reason), (9, "kpl_index"));
+        assert_eq!((read.version, &*read.reason), (9, "novel"));
+    }
+
+    #[test]
+    fn a_reader_takes_what_an_earlier_version_wrote() {
+        let mut earlier = serde_json::to_value(envelope()).unwrap();
+        for field in ["sub_sequence_number", "explicit_hash_key"] {
+            earlier.as_object_mut().unwrap().remove(field);
+        }
+        assert_eq!(serde_json::from_value::<Envelope>(earlier).unwrap(), envelope());
     }
 
     #[test]

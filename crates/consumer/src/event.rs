@@ -97,7 +97,7 @@ impl<'a> Event<'a> {
         self.records.get(index).map(|raw| Record::parse(raw))
     }
 
-    /// Each record in batch order, parsed alone.
+    /// Each record in batch order, parsed alone; aggregates are not taken apart.
     pub fn records(&self) -> impl Iterator<Item = Record<'a>> {
         self.records.iter().map(|raw| Record::parse(raw))
     }
@@ -113,6 +113,16 @@ pub struct Record<'a> {
     partition_key: Option<Cow<'a, str>>,
     arrived_at: Option<Timestamp>,
     encoded: Option<Cow<'a, str>>,
+    user: Option<User<'a>>,
+}
+
+/// What an aggregate says about one of its user records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct User<'a> {
+    pub(crate) sub_sequence_number: u64,
+    /// Absent when the entry cannot be read.
+    pub(crate) partition_key: Option<&'a str>,
+    pub(crate) explicit_hash_key: Option<u128>,
 }
 
 impl<'a> Record<'a> {
@@ -128,7 +138,13 @@ impl<'a> Record<'a> {
             partition_key: text(kinesis.partition_key),
             arrived_at: kinesis.arrival.and_then(|raw| arrival::decimal_seconds(raw.get())),
             encoded: text(kinesis.data),
+            user: None,
         }
+    }
+
+    /// A user record of this record, which is an aggregate.
+    pub(crate) fn of_user(&self, user: User<'a>) -> Self {
+        Self { user: Some(user), ..self.clone() }
     }
 
     /// The sequence number: what Lambda knows the record by, unique within its shard.
@@ -147,9 +163,28 @@ impl<'a> Record<'a> {
         self.source_arn.as_deref().map(|arn| arn.split("/consumer/").next().unwrap_or(arn))
     }
 
-    /// The key that the producer chose.
+    /// The place of a user record in its aggregate, counted from 0; `None` for a record that the
+    /// stream has as it is. With the sequence number, which is then the aggregate's, it identifies
+    /// the user record.
+    pub const fn sub_sequence_number(&self) -> Option<u64> {
+        match &self.user {
+            Some(user) => Some(user.sub_sequence_number),
+            None => None,
+        }
+    }
+
+    /// The key that the producer chose: of a user record its own, and not that of the aggregate.
     pub fn partition_key(&self) -> Option<&str> {
-        self.partition_key.as_deref()
+        match &self.user {
+            Some(user) => user.partition_key,
+            None => self.partition_key.as_deref(),
+        }
+    }
+
+    /// The explicit hash key of a user record, if the producer chose one. Of a record that the
+    /// stream has as it is, events do not say.
+    pub fn explicit_hash_key(&self) -> Option<u128> {
+        self.user?.explicit_hash_key
     }
 
     /// When the stream took the record, as far as the service says ("approximately").

@@ -58,6 +58,8 @@ pub enum PoisonReason {
     Envelope,
     /// The data is not base64.
     Base64,
+    /// The record is an aggregate that cannot be taken apart, or an entry of one that is malformed.
+    Kpl,
     /// The payload is not UTF-8.
     Utf8,
     /// The payload is not in the format that the decoder reads.
@@ -68,18 +70,22 @@ pub enum PoisonReason {
     Handler,
     /// The decoder or the handler panicked.
     Panic,
+    /// The record is not handled, since one of its partition key before it is poison.
+    BlockedBy,
 }
 
 impl PoisonReason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Envelope,
         Self::Base64,
+        Self::Kpl,
         Self::Utf8,
         Self::Parse,
         Self::Schema,
         Self::Handler,
         Self::Panic,
+        Self::BlockedBy,
     ];
 
     /// The stable code.
@@ -87,11 +93,13 @@ impl PoisonReason {
         match self {
             Self::Envelope => "envelope",
             Self::Base64 => "base64",
+            Self::Kpl => "kpl",
             Self::Utf8 => "utf8",
             Self::Parse => "parse",
             Self::Schema => "schema",
             Self::Handler => "handler",
             Self::Panic => "panic",
+            Self::BlockedBy => "blocked_by",
         }
     }
 }
@@ -111,6 +119,8 @@ pub enum Stage {
     Split,
     /// Decoding the base64 of its data.
     Base64,
+    /// Taking an aggregate of the Kinesis Producer Library apart.
+    Deaggregate,
     /// The decoder.
     Decode,
     /// The handler.
@@ -123,6 +133,7 @@ impl Stage {
         match self {
             Self::Split => "split",
             Self::Base64 => "base64",
+            Self::Deaggregate => "deaggregate",
             Self::Decode => "decode",
             Self::Handle => "handle",
         }
@@ -166,7 +177,8 @@ mod tests {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
             assert_eq!(reason.to_string(), reason.code());
         }
-        for stage in [Stage::Split, Stage::Base64, Stage::Decode, Stage::Handle] {
+        for stage in [Stage::Split, Stage::Base64, Stage::Deaggregate, Stage::Decode, Stage::Handle]
+        {
             assert_eq!(serde_json::to_value(stage).unwrap(), stage.code());
         }
     }

@@ -6,73 +6,48 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::envelope::{Envelope, ErrorText, hashed};
+use crate::envelope::{Envelope, hashed};
 use crate::event::Record;
 use crate::outcome::PoisonReason;
-use crate::store::QuarantineError;
 
 /// What became of a batch.
 ///
 /// Every record is counted once: `received = delivered + skipped + quarantined + retried +
-/// not_attempted`.
+/// not_attempted`. Of an aggregate each user record is counted, once it was taken apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Records in the batch.
     pub received: u64,
     /// The handler took them.
     pub delivered: u64,
-    /// The handler had no interest in them.
+    /// The handler had no interest in them, or they are aggregates of nothing.
     pub skipped: u64,
     /// Poison that the quarantine store keeps.
     pub quarantined: u64,
-    /// Records that come again because of themselves: one at most, since nothing is attempted after
-    /// it.
+    /// Records that come again because of themselves.
     pub retried: u64,
-    /// Records that come again because of the one before them.
+    /// Records that come again because of another, or for want of time.
     pub not_attempted: u64,
+    /// Aggregates of the Kinesis Producer Library.
+    pub aggregates: u64,
+    /// Records that begin like such an aggregate and have another digest. They are processed as
+    /// they are.
+    pub unverified_aggregates: u64,
     /// How `quarantined` divides among the reasons.
     pub by_reason: BTreeMap<PoisonReason, u64>,
     /// Each poison record, also one that the store did not keep. A host logs every one, whatever the
     /// store: it is the one trace that no outage of a store takes away.
     #[serde(skip)]
     pub poison: Vec<PoisonRecord>,
-    /// Why the batch stopped before its end, if it did.
+    /// Why not all of the batch is settled, if it is not: the first cause.
     #[serde(skip)]
     pub retry: Option<Retry>,
 }
 
 impl Report {
-    pub(crate) fn of(received: usize) -> Self {
-        Self { received: received as u64, ..Self::default() }
-    }
-
-    /// Counts a poison record; says whether it is settled.
-    pub(crate) fn poison(
-        &mut self,
-        record: &Record<'_>,
-        reason: PoisonReason,
-        envelope: &Envelope,
-        stored: Result<(), QuarantineError>,
-    ) -> bool {
-        let store_error = stored.err().map(|error| ErrorText::of(&error).line());
-        self.poison.push(PoisonRecord::new(record, reason, envelope, store_error.clone()));
-        match store_error {
-            None => {
-                self.quarantined += 1;
-                *self.by_reason.entry(reason).or_default() += 1;
-                true
-            }
-            Some(error) => {
-                self.retry(record, RetryCause::Quarantine, error);
-                false
-            }
-        }
-    }
-
-    /// Counts a record that comes again.
-    pub(crate) fn retry(&mut self, record: &Record<'_>, cause: RetryCause, error: String) {
-        self.retried += 1;
-        self.retry = Some(Retry { record: Identity::of(record), cause, error });
+    /// The record comes again, and why; the first of a batch is named.
+    pub(crate) fn again(&mut self, record: Identity, cause: RetryCause, error: String) {
+        self.retry.get_or_insert(Retry { record, cause, error });
     }
 }
 
@@ -85,6 +60,9 @@ pub struct Identity {
     pub shard_id: Option<String>,
     /// The sequence number.
     pub sequence_number: Option<String>,
+    /// Of a user record of an aggregate, its place there, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub_sequence_number: Option<u64>,
     /// The first 64 bits of the partition key's SHA-256: the same key gives the same text.
     pub partition_key_hash: Option<String>,
     /// When the stream took the record.
@@ -92,11 +70,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn of(record: &Record<'_>) -> Self {
+    pub(crate) fn of(record: &Record<'_>) -> Self {
         Self {
             stream_arn: record.stream_arn().map(ToOwned::to_owned),
             shard_id: record.shard_id().map(ToOwned::to_owned),
             sequence_number: record.sequence_number().map(ToOwned::to_owned),
+            sub_sequence_number: record.sub_sequence_number(),
             partition_key_hash: record.partition_key().map(hashed),
             approximate_arrival: record.arrived_at(),
         }
@@ -130,31 +109,22 @@ pub struct PoisonRecord {
 }
 
 impl PoisonRecord {
-    fn new(
-        record: &Record<'_>,
-        reason: PoisonReason,
-        envelope: &Envelope,
-        store_error: Option<String>,
-    ) -> Self {
-        let error = match reason {
-            PoisonReason::Panic => envelope.error.message.clone(),
-            _ => envelope.error.line(),
-        };
+    pub(crate) fn new(record: &Record<'_>, reason: PoisonReason, envelope: &Envelope) -> Self {
         Self {
             record: Identity::of(record),
             reason,
             stage: envelope.stage.clone(),
-            error,
+            error: envelope.log_line(),
             size_bytes: envelope.size,
             sha256: envelope.sha256.clone(),
             quarantine_id: envelope.quarantine_id.clone(),
             key: envelope.key(),
-            store_error,
+            store_error: None,
         }
     }
 }
 
-/// Why a batch stopped before its end.
+/// Why not all of a batch is settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Retry {
     /// The record that comes again.
@@ -175,4 +145,10 @@ pub enum RetryCause {
     Handler,
     /// The record is poison and the quarantine store did not keep it.
     Quarantine,
+    /// The record is poison, and [`OnPoison::StopShard`](crate::OnPoison::StopShard) is chosen.
+    Poison,
+    /// So much of the batch is poison that it is an outage: see [`Breaker`](crate::Breaker).
+    Breaker,
+    /// The time was up.
+    Deadline,
 }

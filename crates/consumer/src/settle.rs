@@ -7,24 +7,31 @@ use serde_json::json;
 /// forgotten on the way comes again.
 #[derive(Debug)]
 pub(crate) struct Settlement {
-    settled: Vec<bool>,
+    /// How many parts of each record are open: one of a record that was not looked into, and the
+    /// user records of an aggregate.
+    open: Vec<usize>,
 }
 
 impl Settlement {
     /// None of `records` is settled.
     pub(crate) fn new(records: usize) -> Self {
-        Self { settled: vec![false; records] }
+        Self { open: vec![1; records] }
     }
 
-    /// The record at `index` is delivered, skipped or in quarantine.
+    /// The record at `index` turned out to have so many parts.
+    pub(crate) fn divide(&mut self, index: usize, parts: usize) {
+        self.open[index] = parts;
+    }
+
+    /// One part of the record at `index` is delivered, skipped or in quarantine.
     pub(crate) fn settle(&mut self, index: usize) {
-        self.settled[index] = true;
+        self.open[index] = self.open[index].saturating_sub(1);
     }
 
-    /// The place of the first record, in batch order, that is not settled. By place and not by
-    /// sequence number: compared as text, 55 digits would come after 56.
+    /// The place of the first record, in batch order, that is not settled as a whole. By place and
+    /// not by sequence number: compared as text, 55 digits would come after 56.
     pub(crate) fn first_unsettled(&self) -> Option<usize> {
-        self.settled.iter().position(|settled| !settled)
+        self.open.iter().position(|open| *open > 0)
     }
 }
 
@@ -99,6 +106,9 @@ mod tests {
         assert_eq!(settlement.first_unsettled(), Some(0));
         settlement.settle(0);
         settlement.settle(2);
+        assert_eq!(settlement.first_unsettled(), Some(1));
+        settlement.divide(1, 2);
+        settlement.settle(1);
         assert_eq!(settlement.first_unsettled(), Some(1));
         settlement.settle(1);
         assert_eq!(settlement.first_unsettled(), None);

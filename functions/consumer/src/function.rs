@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use tidegate_consumer::envelope::function_name;
 use tidegate_consumer::report::Retry;
-use tidegate_consumer::{Call, Consumer, ProcessError, Report};
+use tidegate_consumer::{Call, Consumer, Deadline, ProcessError, Report};
 use tidegate_runtime::telemetry::{Unit, embedded_metrics};
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
@@ -25,12 +25,20 @@ pub struct StreamConsumer {
 impl StreamConsumer {
     /// The function as it is configured, which it says.
     pub fn new(settings: Settings, log: Arc<Log>) -> Self {
-        let Settings { format, sink, store } = settings;
-        let facts = json!({"format": format, "sink": sink, "quarantine": store.to_string()});
+        let Settings { format, sink, store, options } = settings;
+        let facts = json!({
+            "format": format,
+            "sink": sink,
+            "quarantine": store.to_string(),
+            "on_retry": options.on_retry,
+            "on_poison": options.on_poison,
+            "lanes": options.lanes,
+        });
         log.event(Level::Info, "consumer", &facts);
         let delivery = Delivery { sink, log: log.clone() };
         let keeper = Keeper { store, log: log.clone() };
-        Self { consumer: Consumer::new(format, delivery, keeper), log }
+        let consumer = Consumer::new(format, delivery, keeper).with(options);
+        Self { consumer, log }
     }
 }
 
@@ -40,6 +48,7 @@ impl Function for StreamConsumer {
             function_arn: &invocation.function_arn,
             request_id: &invocation.request_id,
             now: clock::now(),
+            deadline: Some(Deadline { at: invocation.deadline, clock: &clock::now }),
         };
         let name = function_name(call.function_arn).unwrap_or("consumer");
         match self.consumer.process(&invocation.body, &call).await {
@@ -61,7 +70,7 @@ impl Function for StreamConsumer {
     }
 }
 
-/// The counts of a batch, and why it stopped before its end, if it did.
+/// The counts of a batch, and why not all of it is settled, if it is not.
 #[derive(Serialize)]
 struct Batch<'a> {
     #[serde(flatten)]

@@ -1,7 +1,9 @@
 //! The consumer's settings, from the environment.
 
+use std::num::NonZeroUsize;
+
 use tidegate_aws::quarantine::S3Quarantine;
-use tidegate_consumer::Folder;
+use tidegate_consumer::{Folder, OnPoison, OnRetry, Options};
 use tidegate_runtime::settings::{self, SettingsError, Vars};
 
 use crate::format::Format;
@@ -11,6 +13,12 @@ use crate::store::Store;
 const QUARANTINE: &str = "TIDEGATE_QUARANTINE";
 const SINK: &str = "TIDEGATE_SINK";
 const FORMAT: &str = "TIDEGATE_FORMAT";
+const ON_RETRY: &str = "TIDEGATE_ON_RETRY";
+const ON_POISON: &str = "TIDEGATE_ON_POISON";
+const LANES: &str = "TIDEGATE_LANES";
+
+/// More records at the same time than a sink has connections wait for each other.
+const LANES_MAX: usize = 64;
 
 /// What the function is configured to do.
 #[derive(Debug)]
@@ -21,6 +29,8 @@ pub struct Settings {
     pub sink: Sink,
     /// Where poison records go.
     pub store: Store,
+    /// The order that is kept, and what is done at the same time.
+    pub options: Options,
 }
 
 impl Settings {
@@ -30,7 +40,11 @@ impl Settings {
         let store = settings.or(QUARANTINE, Store::Log, store);
         let sink = settings.or(SINK, Sink::Log, sink);
         let format = settings.or(FORMAT, Format::Json, format);
-        settings.finish(Self { format, sink, store })
+        let mut options = Options::default();
+        options.on_retry = settings.or(ON_RETRY, options.on_retry, on_retry);
+        options.on_poison = settings.or(ON_POISON, options.on_poison, on_poison);
+        options.lanes = settings.or(LANES, options.lanes, lanes);
+        settings.finish(Self { format, sink, store, options })
     }
 }
 
@@ -86,6 +100,28 @@ fn format(text: &str) -> Result<Format, String> {
         "access-log" => Ok(Format::AccessLog),
         _ => Err("json, text or access-log".to_owned()),
     }
+}
+
+fn on_retry(text: &str) -> Result<OnRetry, String> {
+    match text {
+        "stop-shard" => Ok(OnRetry::StopShard),
+        "fence-key" => Ok(OnRetry::FenceKey),
+        _ => Err("stop-shard or fence-key".to_owned()),
+    }
+}
+
+fn on_poison(text: &str) -> Result<OnPoison, String> {
+    match text {
+        "skip" => Ok(OnPoison::Skip),
+        "park-key" => Ok(OnPoison::ParkKey),
+        "stop-shard" => Ok(OnPoison::StopShard),
+        _ => Err("skip, park-key or stop-shard".to_owned()),
+    }
+}
+
+fn lanes(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= LANES_MAX);
+    number.ok_or_else(|| format!("a whole number from 1 to {LANES_MAX}"))
 }
 
 #[cfg(test)]

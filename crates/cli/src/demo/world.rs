@@ -309,7 +309,7 @@ impl<'a> World<'a> {
         let (consumer, measured, now) = (&self.consumer, &mut self.measured, self.now);
         let retried = Cell::new(0);
         let mut invoke = |event: &[u8]| {
-            let call = Call { function_arn: FUNCTION_ARN, request_id: "demo", now };
+            let call = Call { function_arn: FUNCTION_ARN, request_id: "demo", now, deadline: None };
             let processed = pollster::block_on(consumer.process(event, &call))
                 .map_err(|error| error.to_string())?;
             let report = processed.report;

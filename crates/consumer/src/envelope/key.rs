@@ -12,8 +12,11 @@ pub(super) fn of(envelope: &Envelope) -> String {
         Some(other) => format!("~text-{}", component(other)),
         None => format!("~sha256-{}", component(&envelope.sha256)),
     };
+    // A place in an aggregate has seven digits at most: more entries do not fit a record.
+    let place = envelope.sub_sequence_number.map(|place| format!("-{place:0>7}"));
+    let place = place.unwrap_or_default();
     format!(
-        "function={}/stream={}/shard={}/{file}.json",
+        "function={}/stream={}/shard={}/{file}{place}.json",
         part(function_name(&envelope.function_arn)),
         part(envelope.stream_arn.as_deref().map(stream_name)),
         part(envelope.shard_id.as_deref()),
@@ -89,6 +92,14 @@ mod tests {
         assert_eq!(
             key(FUNCTION, Some(STREAM), Some("../../etc/x"), Some("007")),
             "function=bill/stream=orders/shard=..%2F..%2Fetc%2Fx/~text-007.json"
+        );
+        let of_aggregate = Envelope { sub_sequence_number: Some(17), ..envelope() }.key();
+        let zeros = "0".repeat(52);
+        assert_eq!(
+            of_aggregate,
+            format!(
+                "function=bill/stream=orders/shard=shardId-000000000006/{zeros}4959-0000017.json"
+            )
         );
         let long = key(FUNCTION, Some("s"), Some("x"), Some(&"/".repeat(10_000)));
         assert!(long.len() < 255, "{long}");

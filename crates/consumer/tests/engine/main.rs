@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod aggregates;
 mod batch;
 mod docs;
 mod fixtures;
 mod neighbours;
+mod policies;
 mod properties;
 mod redelivery;
 mod stores;

@@ -44,7 +44,7 @@ fn a_poison_record_goes_to_quarantine_alone() {
             let payload = envelope.payload_bytes().unwrap();
             assert_eq!(envelope.size, payload.len() as u64);
             match envelope.payload_encoding {
-                PayloadEncoding::Base64 => {
+                PayloadEncoding::Base64 | PayloadEncoding::Entry => {
                     assert_eq!(bad["kinesis"]["data"], *envelope.payload);
                 }
                 PayloadEncoding::Verbatim => {

@@ -181,8 +181,11 @@ fn a_poison_record_is_told_at_any_level() {
 fn the_start_says_what_is_configured() {
     let bench = Bench::start(Level::Info, &[("TIDEGATE_QUARANTINE", "s3://my-bucket/prefix")]);
     let line: Value = serde_json::from_slice(&bench.captured.0.lock().unwrap()).unwrap();
-    let said = ["event", "format", "sink", "quarantine"].map(|name| line[name].clone());
-    assert_eq!(said, ["consumer", "json", "log", "s3://my-bucket/prefix"]);
+    let said = ["event", "format", "sink", "quarantine", "on_retry", "on_poison"]
+        .map(|name| line[name].clone());
+    let expected = ["consumer", "json", "log", "s3://my-bucket/prefix", "stop-shard", "skip"];
+    assert_eq!(said, expected);
+    assert_eq!(line["lanes"], 1);
 }
 
 fn folder(root: &Path) -> String {

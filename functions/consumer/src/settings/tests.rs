@@ -13,6 +13,7 @@ fn without_settings_records_are_json_and_the_log_is_all() {
     let settings = read(&[(SINK, ""), (FORMAT, " ")]).unwrap();
     assert_eq!((settings.format, settings.sink), (Format::Json, Sink::Log));
     assert!(matches!(settings.store, Store::Log), "{:?}", settings.store);
+    assert_eq!(settings.options, Options::default());
 }
 
 #[test]
@@ -35,6 +36,26 @@ fn each_value_is_taken() {
         [("json", Format::Json), ("text", Format::Text), ("access-log", Format::AccessLog)];
     for (value, format) in formats {
         assert_eq!(read(&[(FORMAT, value), (SINK, "log")]).unwrap().format, format);
+    }
+}
+
+#[test]
+fn each_choice_of_order_is_taken() {
+    let options = |key, value| read(&[(key, value)]).unwrap().options;
+    let retries = [("stop-shard", OnRetry::StopShard), ("fence-key", OnRetry::FenceKey)];
+    for (value, expected) in retries {
+        assert_eq!(options(ON_RETRY, value).on_retry, expected);
+    }
+    let poisons = [
+        ("skip", OnPoison::Skip),
+        ("park-key", OnPoison::ParkKey),
+        ("stop-shard", OnPoison::StopShard),
+    ];
+    for (value, expected) in poisons {
+        assert_eq!(options(ON_POISON, value).on_poison, expected);
+    }
+    for (value, expected) in [("1", 1), ("64", 64)] {
+        assert_eq!(options(LANES, value).lanes.get(), expected);
     }
 }
 
@@ -68,6 +89,10 @@ fn what_cannot_be_used_is_said_all_at_once() {
                 .to_owned(),
         ),
         (SINK, "s3://bucket", sinks.to_owned()),
+        (ON_RETRY, "skip", "stop-shard or fence-key".to_owned()),
+        (ON_POISON, "fence-key", "skip, park-key or stop-shard".to_owned()),
+        (LANES, "0", "a whole number from 1 to 64".to_owned()),
+        (LANES, "65", "a whole number from 1 to 64".to_owned()),
         (FORMAT, "JSON", "json, text or access-log".to_owned()),
     ];
     for (key, value, expected) in cases {

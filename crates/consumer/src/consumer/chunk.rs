@@ -1,0 +1,194 @@
+//! A batch, some records at a time: their base64 decoded, their aggregates taken apart.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use tidegate_kpl::{Decoded, Limits};
+
+use crate::envelope::PayloadEncoding;
+use crate::event::{Event, Record, User};
+use crate::outcome::{BoxError, PoisonReason, Stage};
+
+/// Of a chunk: enough that lanes are busy, and few enough that their bytes stay in the cache.
+const RECORDS_MAX: usize = 128;
+/// As soon as the decoded records are as large, the chunk ends.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// Why a record does not even reach the decoder.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) stage: Stage,
+    pub(super) reason: PoisonReason,
+    pub(super) error: BoxError,
+}
+
+impl Fault {
+    fn new(stage: Stage, reason: PoisonReason, error: impl Into<BoxError>) -> Self {
+        Self { stage, reason, error: error.into() }
+    }
+}
+
+/// A record of the batch, and where its data lies in the chunk's.
+#[derive(Debug)]
+pub(super) struct Opened<'e> {
+    index: usize,
+    record: Record<'e>,
+    data: Result<Range<usize>, Option<Fault>>,
+}
+
+/// Opens the records from a place of the batch on. Their data goes into `data`, one buffer for the
+/// whole batch.
+pub(super) fn open<'e>(event: &Event<'e>, from: usize, data: &mut Vec<u8>) -> Vec<Opened<'e>> {
+    data.clear();
+    let mut opened = Vec::with_capacity(RECORDS_MAX.min(event.len() - from));
+    for index in from..event.len() {
+        let Some(record) = event.record(index) else { break };
+        let start = data.len();
+        let appended = append(&record, data).map(|()| start..data.len()).map_err(Some);
+        opened.push(Opened { index, record, data: appended });
+        if opened.len() == RECORDS_MAX || data.len() >= BYTES_MAX {
+            break;
+        }
+    }
+    opened
+}
+
+fn append(record: &Record<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
+    let split = |error| Fault::new(Stage::Split, PoisonReason::Envelope, error);
+    // A record has to be named, should it have to come again.
+    if record.sequence_number().is_none() {
+        return Err(split("the record has no sequence number"));
+    }
+    let encoded = record.encoded().ok_or_else(|| split("the record has no data"))?;
+    append_base64(encoded, data)
+        .map_err(|error| Fault::new(Stage::Base64, PoisonReason::Base64, error))
+}
+
+/// Standard base64; where that fails, also without its padding or with white space.
+fn append_base64(encoded: &str, data: &mut Vec<u8>) -> Result<(), base64_simd::Error> {
+    use base64_simd::AppendBase64Decode as _;
+
+    let encoded = encoded.as_bytes();
+    let start = data.len();
+    if Vec::append_base64_decode(&base64_simd::STANDARD, encoded, data).is_err() {
+        data.truncate(start);
+        data.extend(base64_simd::forgiving_decode_to_vec(encoded)?);
+    }
+    Ok(())
+}
+
+/// What has an outcome of its own: a record of the stream, or a user record of an aggregate.
+#[derive(Debug)]
+pub(super) struct Unit<'c> {
+    /// The place in the batch of the stream's record.
+    pub(super) index: usize,
+    parent: &'c Record<'c>,
+    user: Option<User<'c>>,
+    /// The payload; of a record that has none, what the envelope keeps instead.
+    pub(super) bytes: &'c [u8],
+    /// What `bytes` is.
+    pub(super) encoding: PayloadEncoding,
+    pub(super) fault: Option<Fault>,
+}
+
+impl<'c> Unit<'c> {
+    pub(super) fn record(&self) -> Cow<'c, Record<'c>> {
+        match self.user {
+            None => Cow::Borrowed(self.parent),
+            Some(user) => Cow::Owned(self.parent.of_user(user)),
+        }
+    }
+
+    /// The partition key, where it is known: not of an entry that cannot be read, and not of the
+    /// user records of an aggregate that cannot be taken apart.
+    pub(super) fn key(&self) -> Option<&str> {
+        match (&self.user, &self.fault) {
+            (None, Some(Fault { stage: Stage::Deaggregate, .. })) => None,
+            (None, _) => self.parent.partition_key(),
+            (Some(user), _) => user.partition_key,
+        }
+    }
+}
+
+/// The units of a chunk, and what was seen of aggregates.
+#[derive(Debug, Default)]
+pub(super) struct Units<'c> {
+    pub(super) units: Vec<Unit<'c>>,
+    pub(super) aggregates: u64,
+    pub(super) unverified: u64,
+    /// Places in the batch of aggregates without any user record.
+    pub(super) empty: Vec<usize>,
+}
+
+impl<'c> Units<'c> {
+    /// Takes what was opened apart.
+    pub(super) fn of(opened: &'c mut [Opened<'_>], data: &'c [u8], limits: &Limits) -> Self {
+        let mut units = Self { units: Vec::with_capacity(opened.len()), ..Self::default() };
+        for opened in opened {
+            match &mut opened.data {
+                Ok(range) => {
+                    let bytes = data.get(range.clone()).unwrap_or_default();
+                    units.take(opened.index, &opened.record, bytes, limits);
+                }
+                Err(fault) => {
+                    let fault = fault.take();
+                    let split = fault.as_ref().is_some_and(|fault| fault.stage == Stage::Split);
+                    let (encoding, text) = if split {
+                        (PayloadEncoding::Record, opened.record.raw())
+                    } else {
+                        let text = opened.record.encoded().unwrap_or_default();
+                        (PayloadEncoding::Verbatim, text)
+                    };
+                    let (index, parent) = (opened.index, &opened.record);
+                    let bytes = text.as_bytes();
+                    units.units.push(Unit { index, parent, user: None, bytes, encoding, fault });
+                }
+            }
+        }
+        units
+    }
+
+    fn take(&mut self, index: usize, parent: &'c Record<'c>, bytes: &'c [u8], limits: &Limits) {
+        let refused = |error| Some(Fault::new(Stage::Deaggregate, PoisonReason::Kpl, error));
+        let fault = match tidegate_kpl::decode(bytes, limits) {
+            Ok(Decoded::Plain) => None,
+            Ok(Decoded::Unverified) => {
+                self.unverified += 1;
+                None
+            }
+            Ok(Decoded::Aggregate(aggregate)) => {
+                self.aggregates += 1;
+                if aggregate.is_empty() {
+                    self.empty.push(index);
+                }
+                self.units.extend(aggregate.records().map(|entry| {
+                    let sub_sequence_number = entry.sub_sequence_number;
+                    let (user, bytes, encoding, fault) = match entry.content {
+                        Ok(user) => {
+                            let seen = User {
+                                sub_sequence_number,
+                                partition_key: Some(user.partition_key),
+                                explicit_hash_key: user.explicit_hash_key,
+                            };
+                            (seen, user.data, PayloadEncoding::Base64, None)
+                        }
+                        Err(malformed) => {
+                            let user = User {
+                                sub_sequence_number,
+                                partition_key: None,
+                                explicit_hash_key: None,
+                            };
+                            let fault = refused(BoxError::from(malformed));
+                            (user, entry.message, PayloadEncoding::Entry, fault)
+                        }
+                    };
+                    Unit { index, parent, user: Some(user), bytes, encoding, fault }
+                }));
+                return;
+            }
+            Err(error) => refused(BoxError::from(error)),
+        };
+        let encoding = PayloadEncoding::Base64;
+        self.units.push(Unit { index, parent, user: None, bytes, encoding, fault });
+    }
+}

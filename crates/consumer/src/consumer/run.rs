@@ -1,0 +1,282 @@
+//! The state of one batch: what is settled, what may still be started, and what waits for the
+//! breaker. Lanes share it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::chunk::Units;
+use super::{Call, Deadline};
+use crate::envelope::Envelope;
+use crate::event::Record;
+use crate::options::{OnPoison, OnRetry, Options};
+use crate::outcome::PoisonReason;
+use crate::report::{Identity, PoisonRecord, Report, RetryCause};
+use crate::settle::Settlement;
+
+/// Whether a record may be started.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Start,
+    /// It comes again.
+    Leave,
+    /// It goes to quarantine, since this one of its key did.
+    BlockedBy(String),
+}
+
+/// A poison record whose envelope is not stored yet.
+#[derive(Debug)]
+pub(super) struct Held {
+    index: usize,
+    key: Option<String>,
+    reason: PoisonReason,
+    seen: PoisonRecord,
+    pub(super) envelope: Envelope,
+}
+
+/// What the breaker says of the batch.
+#[derive(Debug, PartialEq, Eq)]
+enum Judgement {
+    /// So far neither.
+    Open,
+    /// Whatever else comes, it is no outage.
+    Poison,
+    Outage,
+}
+
+pub(super) struct Run<'c> {
+    pub(super) call: &'c Call<'c>,
+    options: &'c Options,
+    reserve: SignedDuration,
+    state: Mutex<State>,
+}
+
+struct State {
+    settlement: Settlement,
+    report: Report,
+    stopped: bool,
+    fenced: HashSet<String>,
+    /// Keys with a poison record, and which that is.
+    parked: HashMap<String, String>,
+    held: Vec<Held>,
+    /// Poison on its own account, and not for one before it.
+    poison: u64,
+    started: Option<Timestamp>,
+    slowest: SignedDuration,
+}
+
+impl<'c> Run<'c> {
+    pub(super) fn new(records: usize, options: &'c Options, call: &'c Call<'c>) -> Self {
+        let left = call.deadline.map_or(SignedDuration::MAX, |end| end.at.duration_since(call.now));
+        let chosen = SignedDuration::try_from(options.reserve).unwrap_or(SignedDuration::MAX);
+        let state = State {
+            settlement: Settlement::new(records),
+            report: Report { received: records as u64, ..Report::default() },
+            stopped: false,
+            fenced: HashSet::new(),
+            parked: HashMap::new(),
+            held: Vec::new(),
+            poison: 0,
+            started: None,
+            slowest: SignedDuration::ZERO,
+        };
+        Self { call, options, reserve: chosen.min(left / 2), state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; were it so, each change is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.state().stopped
+    }
+
+    /// Counts what a chunk turned out to hold.
+    pub(super) fn divide(&self, found: &Units<'_>) {
+        let mut state = self.state();
+        state.report.aggregates += found.aggregates;
+        state.report.unverified_aggregates += found.unverified;
+        for index in &found.empty {
+            state.settlement.divide(*index, 0);
+            state.report.skipped += 1;
+        }
+        for parts in found.units.chunk_by(|a, b| a.index == b.index) {
+            if let [first, _, ..] = parts {
+                state.settlement.divide(first.index, parts.len());
+                state.report.received += parts.len() as u64 - 1;
+            }
+        }
+    }
+
+    pub(super) fn admit(&self, record: &Record<'_>, key: Option<&str>) -> Admission {
+        let mut state = self.state();
+        let fenced = !state.fenced.is_empty() && key.is_some_and(|key| state.fenced.contains(key));
+        if state.stopped || fenced {
+            return Admission::Leave;
+        }
+        if let Some(end) = self.call.deadline
+            && let Some(left) = state.too_late(&end, self.reserve)
+        {
+            let error = format!("{} ms are left of the invocation", left.as_millis());
+            state.report.again(Identity::of(record), RetryCause::Deadline, error);
+            state.stopped = true;
+            return Admission::Leave;
+        }
+        let blocked = key.and_then(|key| state.parked.get(key));
+        blocked.map_or(Admission::Start, |by| Admission::BlockedBy(by.clone()))
+    }
+
+    /// Says whether poison waits, of which the breaker may now know more.
+    pub(super) fn delivered(&self, index: usize) -> bool {
+        let mut state = self.state();
+        state.settlement.settle(index);
+        state.report.delivered += 1;
+        !state.held.is_empty()
+    }
+
+    /// As [`Self::delivered`].
+    pub(super) fn skipped(&self, index: usize) -> bool {
+        let mut state = self.state();
+        state.settlement.settle(index);
+        state.report.skipped += 1;
+        !state.held.is_empty()
+    }
+
+    /// The record comes again.
+    pub(super) fn left(
+        &self,
+        record: &Record<'_>,
+        key: Option<&str>,
+        cause: RetryCause,
+        error: String,
+    ) {
+        self.state().left(self.options.on_retry, Identity::of(record), key, cause, error);
+    }
+
+    /// Takes a poison record that is to be stored, or, when all is poison, is not.
+    pub(super) fn hold(
+        &self,
+        index: usize,
+        record: &Record<'_>,
+        key: Option<&str>,
+        reason: PoisonReason,
+        envelope: Envelope,
+    ) {
+        let mut state = self.state();
+        if reason != PoisonReason::BlockedBy {
+            state.poison += 1;
+            if let Some(key) = key.filter(|_| self.options.on_poison == OnPoison::ParkKey) {
+                let number = record.sequence_number().unwrap_or_default();
+                let place = record.sub_sequence_number().map(|place| format!("-{place}"));
+                let name = format!("{number}{}", place.unwrap_or_default());
+                state.parked.insert(key.to_owned(), name);
+            }
+        }
+        let seen = PoisonRecord::new(record, reason, &envelope);
+        state.held.push(Held { index, key: key.map(ToOwned::to_owned), reason, seen, envelope });
+    }
+
+    /// What may be stored now; at the end of the batch, all of it.
+    pub(super) fn release(&self, at_the_end: bool) -> Vec<Held> {
+        let mut state = self.state();
+        match state.judge(self.options, self.call.now) {
+            Judgement::Outage => {
+                let held = std::mem::take(&mut state.held);
+                if let Some(first) = held.into_iter().min_by_key(|held| held.index) {
+                    let error = format!(
+                        "{} of {} records are poison, which is taken for an outage; the first: {}: {}",
+                        state.poison, state.report.received, first.reason, first.seen.error,
+                    );
+                    state.report.retried += 1;
+                    state.report.again(first.seen.record, RetryCause::Breaker, error);
+                }
+                state.stopped = true;
+                Vec::new()
+            }
+            Judgement::Open if !at_the_end => Vec::new(),
+            Judgement::Open | Judgement::Poison => std::mem::take(&mut state.held),
+        }
+    }
+
+    /// The envelope is stored, or it is not and the record comes again. Says whether to go on.
+    pub(super) fn stored(&self, held: Held, error: Option<String>) -> bool {
+        let mut state = self.state();
+        let Held { index, key, reason, mut seen, .. } = held;
+        seen.store_error.clone_from(&error);
+        let Some(error) = error else {
+            state.report.poison.push(seen);
+            state.settlement.settle(index);
+            state.report.quarantined += 1;
+            *state.report.by_reason.entry(reason).or_default() += 1;
+            return true;
+        };
+        let cause = RetryCause::Quarantine;
+        state.left(self.options.on_retry, seen.record.clone(), key.as_deref(), cause, error);
+        state.report.poison.push(seen);
+        self.options.on_retry == OnRetry::FenceKey
+    }
+
+    /// The place of the first record that is not settled, and what happened.
+    pub(super) fn end(self) -> (Option<usize>, Report) {
+        let State { settlement, mut report, .. } =
+            self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let ended = report.delivered + report.skipped + report.quarantined + report.retried;
+        report.not_attempted = report.received.saturating_sub(ended);
+        (settlement.first_unsettled(), report)
+    }
+}
+
+impl State {
+    /// The time that is left, when it is too little to start a record. The first is always started:
+    /// otherwise a shard could stand still.
+    fn too_late(&mut self, end: &Deadline<'_>, reserve: SignedDuration) -> Option<SignedDuration> {
+        let now = (end.clock)();
+        let before = self.started.replace(now)?;
+        self.slowest = self.slowest.max(now.duration_since(before));
+        let left = end.at.duration_since(now);
+        (left < reserve.max(self.slowest * 2)).then_some(left)
+    }
+
+    fn left(
+        &mut self,
+        on_retry: OnRetry,
+        record: Identity,
+        key: Option<&str>,
+        cause: RetryCause,
+        error: String,
+    ) {
+        self.report.retried += 1;
+        self.report.again(record, cause, error);
+        match key.filter(|_| on_retry == OnRetry::FenceKey && cause != RetryCause::Poison) {
+            Some(key) => {
+                self.fenced.insert(key.to_owned());
+            }
+            // Also where the key is not known, and could be any.
+            None => self.stopped = true,
+        }
+    }
+
+    fn judge(&self, options: &Options, now: Timestamp) -> Judgement {
+        let Some(breaker) = options.breaker else { return Judgement::Poison };
+        if self.poison == 0 {
+            return Judgement::Open;
+        }
+        let arrival = self.held.first().and_then(|held| held.seen.record.approximate_arrival);
+        if arrival.is_none_or(|at| now.duration_since(at) > breaker.patience) {
+            return Judgement::Poison;
+        }
+        let received = self.report.received;
+        let least = (received * breaker.percent_min).div_ceil(100).max(breaker.records_min);
+        let blocked = self.held.iter().filter(|held| held.reason == PoisonReason::BlockedBy);
+        let sound = self.report.delivered + self.report.skipped + blocked.count() as u64;
+        if self.poison >= least {
+            Judgement::Outage
+        } else if received.saturating_sub(sound) < least {
+            Judgement::Poison
+        } else {
+            Judgement::Open
+        }
+    }
+}

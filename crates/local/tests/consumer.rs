@@ -1,0 +1,291 @@
+//! The consumer on the modelled stream and event source mapping, with everything that can go wrong
+//! there: over many seeds, every record ends somewhere and nothing overtakes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+
+use jiff::{SignedDuration, Timestamp};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use serde_json::Value;
+use tidegate_consumer::{
+    Call, Consumer, Envelope, OnPoison, OnRetry, Options, Outcome, PoisonReason, Quarantine,
+    QuarantineError, Record, Text,
+};
+use tidegate_kpl::{Aggregator, Decoded, Limits};
+use tidegate_local::fluid::Volume;
+use tidegate_local::mapping::{Mapping, Settings};
+use tidegate_local::stream::{Put, Stream};
+
+/// How many worlds there are; `crates/local/tests/consumer.rs` fails with the seed of the first in
+/// which something is lost, and that seed alone makes the same world again.
+const SEEDS: u64 = 10_000;
+/// Time passes in steps of this.
+const STEP: SignedDuration = SignedDuration::from_secs(30);
+/// Records are put for so many steps, and read for more.
+const STEPS_OF_PUTS: i64 = 8;
+const STEPS: i64 = 400;
+
+/// A store that fails when it is told to.
+#[derive(Default)]
+struct Store {
+    kept: RefCell<BTreeMap<String, Envelope>>,
+    random: RefCell<Option<Pcg64Mcg>>,
+}
+
+impl Quarantine for &Store {
+    async fn put(&self, envelope: &Envelope) -> Result<(), QuarantineError> {
+        let fails = self.random.borrow_mut().as_mut().is_some_and(|random| random.random_bool(0.3));
+        if fails {
+            return Err(QuarantineError::new("memory", "outage"));
+        }
+        self.kept.borrow_mut().insert(envelope.key(), envelope.clone());
+        Ok(())
+    }
+}
+
+/// What was put, under its key, and what became of it.
+struct World {
+    random: Pcg64Mcg,
+    stream: Stream,
+    /// The payloads of each key, in the order in which they were put.
+    put: BTreeMap<String, Vec<String>>,
+    /// The payloads of each key in the order of their first deliveries.
+    first: RefCell<BTreeMap<String, Vec<String>>>,
+    store: Store,
+    given_up: BTreeMap<String, Vec<u8>>,
+}
+
+fn one_of<T: Copy>(random: &mut Pcg64Mcg, values: &[T]) -> T {
+    values[random.random_range(0..values.len())]
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Pcg64Mcg::seed_from_u64(seed);
+        let stream = Stream::new(tidegate_local::stream::Settings {
+            name: "orders".into(),
+            shards: random.random_range(1..4),
+            account_shards: 1_000,
+            per_operation: STEP,
+            readers: 1,
+        });
+        let store = Store::default();
+        if random.random_bool(0.3) {
+            *store.random.borrow_mut() = Some(Pcg64Mcg::seed_from_u64(seed + 1));
+        }
+        let first = RefCell::default();
+        Self { random, stream, put: BTreeMap::new(), first, store, given_up: BTreeMap::new() }
+    }
+
+    /// A record of this key: its payload says what the handler does with it.
+    fn payload(&mut self, key: &str) -> String {
+        let what = match self.random.random_range(0..40) {
+            0 => "poison",
+            1 => "panic",
+            2 => "skip",
+            3 | 4 => "retry",
+            5 => "crash",
+            _ => "deliver",
+        };
+        let payloads = self.put.entry(key.to_owned()).or_default();
+        let payload = format!("{key} {} {what}", payloads.len());
+        payloads.push(payload.clone());
+        payload
+    }
+
+    /// Some records, each alone or with others of its key in an aggregate.
+    fn put(&mut self, now: Timestamp) {
+        let mut puts = Vec::new();
+        for _ in 0..self.random.random_range(1..6) {
+            let key = one_of(&mut self.random, &["red", "green", "blue", "white", "black"]);
+            let mut payloads = Vec::new();
+            for _ in 0..one_of(&mut self.random, &[1, 1, 2, 5]) {
+                payloads.push(self.payload(key));
+            }
+            let data = match &payloads[..] {
+                [alone] => alone.clone().into_bytes(),
+                many => {
+                    let mut aggregator = Aggregator::new(usize::MAX);
+                    for payload in many {
+                        aggregator.push(key, None, payload.as_bytes()).unwrap();
+                    }
+                    aggregator.take().unwrap().data
+                }
+            };
+            puts.push(Put { partition_key: key.into(), data });
+        }
+        let count = puts.len() as u64;
+        let offered = self.stream.offer(Volume::default(), puts, 1.0, now);
+        assert_eq!(offered.records_accepted, count);
+    }
+}
+
+/// The payloads in the records of an event, whether they lie in aggregates or not.
+fn payloads(event: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for record in event["Records"].as_array().unwrap() {
+        let data = record["kinesis"]["data"].as_str().unwrap();
+        let data = base64_simd::STANDARD.decode_to_vec(data).unwrap();
+        match tidegate_kpl::decode(&data, &Limits::default()).unwrap() {
+            Decoded::Aggregate(aggregate) => found.extend(
+                aggregate
+                    .records()
+                    .map(|entry| String::from_utf8(entry.content.unwrap().data.to_vec()).unwrap()),
+            ),
+            _ => found.push(String::from_utf8(data).unwrap()),
+        }
+    }
+    found
+}
+
+/// The answer is empty, or names one record of the batch.
+fn check_answer(answer: &[u8], event: &[u8]) {
+    let (answer, event): (Value, Value) =
+        (serde_json::from_slice(answer).unwrap(), serde_json::from_slice(event).unwrap());
+    let failures = answer["batchItemFailures"].as_array().unwrap();
+    assert!(failures.len() <= 1, "{answer}");
+    for failure in failures {
+        let records = event["Records"].as_array().unwrap();
+        let number = &failure["itemIdentifier"];
+        assert!(records.iter().any(|record| record["kinesis"]["sequenceNumber"] == *number));
+    }
+}
+
+fn options(random: &mut Pcg64Mcg) -> Options {
+    let mut options = Options::default();
+    options.on_retry = one_of(random, &[OnRetry::StopShard, OnRetry::FenceKey]);
+    options.on_poison = one_of(random, &[OnPoison::Skip, OnPoison::ParkKey, OnPoison::StopShard]);
+    options.lanes = NonZeroUsize::new(one_of(random, &[1, 1, 2, 8])).unwrap();
+    options
+}
+
+/// A world in which everything is put, read and settled, or the seed says what is not.
+fn run(seed: u64) {
+    let mut world = World::new(seed);
+    let options = options(&mut world.random);
+    let on_poison = options.on_poison;
+    let random = RefCell::new(Pcg64Mcg::seed_from_u64(seed + 2));
+    let mut mapping = Mapping::new(
+        Settings {
+            batch_size: world.random.random_range(1..20),
+            retries: one_of(&mut world.random, &[Some(2), Some(8)]),
+            bisect: world.random.random_bool(0.7),
+            ..Settings::default()
+        },
+        0,
+    );
+    for step in 0..STEPS {
+        let now = Timestamp::UNIX_EPOCH + STEP * (step as i32);
+        world.stream.advance(now);
+        if step < STEPS_OF_PUTS {
+            if step % 3 == 2 {
+                let _ = world.stream.update_shard_count(world.random.random_range(1..6), now);
+            }
+            world.put(now);
+        } else if world.stream.unread(0) + mapping.in_hand() == 0 {
+            break;
+        }
+        let World { stream, first, store, given_up, .. } = &mut world;
+        let (first, store) = (&*first, &*store);
+        let handler = async |text: &str, record: &Record<'_>| -> Outcome {
+            let outcome = match text.rsplit(' ').next().unwrap() {
+                "poison" => Outcome::Poison(PoisonReason::Handler, "refused".into()),
+                "panic" => panic!("told to"),
+                "skip" => Outcome::Skip,
+                "retry" if random.borrow_mut().random_bool(0.7) => Outcome::Retry("busy".into()),
+                _ => Outcome::Done,
+            };
+            if matches!(outcome, Outcome::Done | Outcome::Skip) {
+                let key = record.partition_key().unwrap().to_owned();
+                let mut first = first.borrow_mut();
+                let seen = first.entry(key).or_default();
+                if !seen.iter().any(|payload| payload == text) {
+                    seen.push(text.to_owned());
+                }
+            }
+            outcome
+        };
+        let consumer = Consumer::new(Text, handler, store).with(options.clone());
+        let mut invoke = |event: &[u8]| {
+            // The function dies now and then, and mostly where a record makes it; before the batch
+            // is touched, or when all of it is done.
+            let crashes = payloads(&serde_json::from_slice(event).unwrap())
+                .iter()
+                .any(|payload| payload.ends_with("crash"));
+            let chance = if crashes { 0.6 } else { 0.03 };
+            let dies = random.borrow_mut().random_bool(chance);
+            let late = random.borrow_mut().random_bool(0.5);
+            if dies && !late {
+                return Err("crashed".to_owned());
+            }
+            let call = Call {
+                function_arn: "arn:aws:lambda:eu-central-1:123456789012:function:orders",
+                request_id: "r-1",
+                now,
+                deadline: None,
+            };
+            let processed = pollster::block_on(consumer.process(event, &call)).unwrap();
+            let report = &processed.report;
+            let ended = report.delivered + report.skipped + report.quarantined;
+            assert_eq!(report.received, ended + report.retried + report.not_attempted);
+            let answer = processed.response.to_json();
+            check_answer(&answer, event);
+            if dies { Err("crashed".to_owned()) } else { Ok(answer) }
+        };
+        mapping.step(stream, now, &mut invoke, given_up).unwrap();
+    }
+    check(seed, &world, &mapping, on_poison);
+}
+
+fn check(seed: u64, world: &World, mapping: &Mapping, on_poison: OnPoison) {
+    assert_eq!(world.stream.unread(0) + mapping.in_hand(), 0, "seed {seed}: it never ends");
+    let kept: BTreeSet<_> = world
+        .store
+        .kept
+        .borrow()
+        .values()
+        .map(|kept| String::from_utf8(kept.payload_bytes().unwrap()).unwrap())
+        .collect();
+    let given_up: BTreeSet<_> = world
+        .given_up
+        .values()
+        .flat_map(|body| payloads(&serde_json::from_slice::<Value>(body).unwrap()["payload"]))
+        .collect();
+    let first = world.first.borrow();
+    for (key, put) in &world.put {
+        let delivered = first.get(key).map_or(&[][..], Vec::as_slice);
+        for payload in put {
+            let ended =
+                delivered.contains(payload) || kept.contains(payload) || given_up.contains(payload);
+            assert!(ended, "seed {seed}: {payload} is lost");
+        }
+        // In the order in which they were put.
+        let places: Vec<_> = delivered.iter().map(|p| put.iter().position(|x| x == p)).collect();
+        assert!(places.is_sorted(), "seed {seed}: {delivered:?}");
+        if on_poison == OnPoison::StopShard {
+            assert!(kept.is_empty(), "seed {seed}: {kept:?}");
+        }
+    }
+}
+
+#[test]
+fn every_record_ends_somewhere_and_none_overtakes() {
+    // Panics of handlers are part of it, and say nothing.
+    std::panic::set_hook(Box::new(|panic| {
+        if panic.payload_as_str() != Some("told to") {
+            eprintln!("{panic}");
+        }
+    }));
+    for seed in 0..SEEDS {
+        run(seed);
+    }
+}
