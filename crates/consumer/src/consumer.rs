@@ -137,7 +137,7 @@ where
             run.divide(&found);
             self.handle_all(found.units, &run).await;
         }
-        self.store_held(&run, true).await;
+        Box::pin(self.store_held(&run, true)).await;
 
         let (first_unsettled, report) = run.end();
         let Some(index) = first_unsettled else {
@@ -209,7 +209,8 @@ where
             }
         };
         if waits {
-            self.store_held(run, false).await;
+            // Rare, and a store's future may be large: it does not belong into that of every record.
+            Box::pin(self.store_held(run, false)).await;
         }
     }
 

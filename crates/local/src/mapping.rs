@@ -3,7 +3,7 @@
 //! stream and queue-based event sources" and "Using Lambda with Kinesis", Lambda Developer Guide,
 //! 2026-11; the response table was recorded against AWS in 2025).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -155,18 +155,24 @@ impl Mapping {
         Ok(())
     }
 
-    /// Shards whose parents are read to their end: a child waits for both parents of a merge.
+    /// Shards whose parents are read to their end: a child waits for both parents of a merge, and a
+    /// grandchild for a parent that was empty and waits itself.
     fn readable(&self, stream: &Stream) -> Vec<u32> {
-        let pending = |number: &u32| {
-            let unread = stream.shard(*number).is_some_and(|s| s.open || s.unread(self.reader) > 0);
-            unread || self.lanes.contains_key(number)
-        };
-        stream
-            .shards()
-            .filter(|shard| !shard.parents.iter().any(pending))
-            .map(|shard| shard.number)
-            .chain(self.lanes.keys().copied().filter(|number| stream.shard(*number).is_none()))
-            .collect()
+        let mut unfinished: BTreeSet<_> = self.lanes.keys().copied().collect();
+        let mut readable = Vec::new();
+        // By their numbers, that is, parents first.
+        for shard in stream.shards() {
+            let waits = shard.parents.iter().any(|parent| unfinished.contains(parent));
+            if waits || shard.open || shard.unread(self.reader) > 0 {
+                unfinished.insert(shard.number);
+            }
+            if !waits {
+                readable.push(shard.number);
+            }
+        }
+        let forgotten = self.lanes.keys().filter(|number| stream.shard(**number).is_none());
+        readable.extend(forgotten);
+        readable
     }
 
     fn drive(

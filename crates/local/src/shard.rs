@@ -54,12 +54,15 @@ pub struct Shard {
     pub number: u32,
     /// Its keys.
     pub range: HashRange,
-    /// The shards it was made from: one after a split, two after a merge.
+    /// The shards it was made from: one after a split, two after a merge. In the place of one that
+    /// was closed before it took a record stand those that it was made from.
     pub parents: Vec<u32>,
     /// Whether it still takes records.
     pub open: bool,
     /// What each reader has not yet taken.
     unread: Vec<VecDeque<Arc<Record>>>,
+    /// Whether it never took a record.
+    pub(crate) unused: bool,
     /// How much of a rejected record is owed: records stand for a volume, and are rejected in the
     /// proportion in which the volume is.
     pub(crate) owed: f64,
@@ -73,6 +76,7 @@ impl Shard {
             parents,
             open: true,
             unread: vec![VecDeque::new(); readers],
+            unused: true,
             owed: 0.0,
         }
     }
@@ -83,6 +87,7 @@ impl Shard {
     }
 
     pub(crate) fn push(&mut self, record: &Arc<Record>) {
+        self.unused = false;
         for queue in &mut self.unread {
             queue.push_back(record.clone());
         }

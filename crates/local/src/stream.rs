@@ -293,9 +293,23 @@ impl Stream {
                 Some(due + self.settings.per_operation)
             };
         }
-        let readers = self.settings.readers;
-        self.shards
-            .retain(|_, shard| shard.open || (0..readers).any(|reader| shard.unread(reader) > 0));
+        self.forget();
+    }
+
+    /// Forgets the closed shards that everybody has read. A reader may still be busy with the last
+    /// records of one, and its children wait for that: so do those of a child that never took any.
+    fn forget(&mut self) {
+        let readers = 0..self.settings.readers;
+        let read =
+            |shard: &Shard| !shard.open && readers.clone().all(|reader| shard.unread(reader) == 0);
+        let forgotten: Vec<_> = self.shards.extract_if(.., |_, shard| read(shard)).collect();
+        // Children first, so that what one inherits can be inherited further.
+        for (number, shard) in forgotten.into_iter().rev().filter(|(_, shard)| shard.unused) {
+            for child in self.shards.values_mut().filter(|s| s.parents.contains(&number)) {
+                child.parents.retain(|parent| *parent != number);
+                child.parents.extend(&shard.parents);
+            }
+        }
     }
 
     fn split(&mut self, at: u128) {
