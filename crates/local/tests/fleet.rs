@@ -18,6 +18,7 @@ use tidegate_autoscaler::port::{
     Clock, Found, OPT_IN_TAG, ServiceError, ServiceErrorKind, Stored, StreamService, Tally,
 };
 use tidegate_autoscaler::run::Ports;
+use tidegate_autoscaler::shards::{Sample, Shard, ShardService};
 use tidegate_autoscaler::tags::{PAUSED_TAG, Wishes};
 use tidegate_autoscaler::{Mode, Policy};
 use tidegate_local::ledger::Ledger;
@@ -195,6 +196,71 @@ impl StreamService for Many {
     }
 }
 
+/// No shard is hot here: nothing but the list of shards is ever asked for.
+impl ShardService for Many {
+    async fn shards(&self, stream: &str) -> Result<Vec<Shard>, ServiceError> {
+        self.of("ListShards", stream, |stream, _| {
+            let open = stream.shards().filter(|shard| shard.open);
+            let shards = open.map(|shard| Shard {
+                id: shard.id(),
+                first: shard.range.start,
+                last: shard.range.end,
+                parent: None,
+            });
+            shards.collect()
+        })
+    }
+
+    async fn has_shard_metrics(&self, _: &str) -> Result<bool, ServiceError> {
+        Err(unexpected("DescribeStreamSummary"))
+    }
+
+    async fn shard_metrics(
+        &self,
+        _: &str,
+        _: &[String],
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<BTreeMap<String, Metrics>, ServiceError> {
+        Err(unexpected("GetMetricData"))
+    }
+
+    async fn enable_shard_metrics(&self, _: &str) -> Result<(), ServiceError> {
+        Err(unexpected("EnableEnhancedMonitoring"))
+    }
+
+    async fn disable_shard_metrics(&self, _: &str) -> Result<(), ServiceError> {
+        Err(unexpected("DisableEnhancedMonitoring"))
+    }
+
+    async fn sample(&self, _: &str, _: &str) -> Result<Vec<Sample>, ServiceError> {
+        Err(unexpected("GetRecords"))
+    }
+
+    async fn split_shard(&self, _: &str, _: &str, _: u128) -> Result<(), ServiceError> {
+        Err(unexpected("SplitShard"))
+    }
+
+    async fn consumers(&self, _: &str) -> Result<Vec<String>, ServiceError> {
+        Err(unexpected("ListStreamConsumers"))
+    }
+
+    async fn consumer_age(
+        &self,
+        _: &str,
+        _: &[String],
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<Point>, ServiceError> {
+        Err(unexpected("GetMetricData"))
+    }
+}
+
+fn unexpected(operation: &'static str) -> ServiceError {
+    let message = "nobody should ask".to_owned();
+    ServiceError { operation, kind: ServiceErrorKind::Unavailable, message }
+}
+
 impl Clock for Many {
     fn now(&self) -> Timestamp {
         *self.now.lock().unwrap()
@@ -302,6 +368,7 @@ fn a_thousand_streams_stay_within_the_quotas() {
         ("BatchGetItem", 2 * 8 + 1),
         ("DescribeStreamSummary", 1_000 + changed),
         ("GetMetricData", 8),
+        ("ListShards", 1_000),
         ("DescribeLimits", 1),
         ("PutItem", 1_000),
         ("AddTagsToStream", changed),

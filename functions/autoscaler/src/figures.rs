@@ -70,3 +70,47 @@ impl Figures {
         std::iter::once(whole).chain(by_reason).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_autoscaler::decision::Reason;
+    use tidegate_autoscaler::look::unseen;
+    use tidegate_autoscaler::tags::Wishes;
+    use tidegate_autoscaler::{Mode, Policy};
+
+    use super::*;
+
+    fn held() -> Decision {
+        let wishes = Wishes { policy: Policy::default(), mode: Mode::Shadow };
+        unseen("orders", &wishes, Timestamp::UNIX_EPOCH, Reason::AccessDenied, String::new())
+    }
+
+    #[test]
+    fn a_stream_that_was_not_seen_has_no_shards_in_the_metrics() {
+        let document = of_stream(&held());
+        assert_eq!((&document["Held"], &document["Resized"]), (&json!(1.0), &json!(0.0)));
+        assert_eq!(document["Reason"], "access_denied");
+        assert_eq!(document["OpenShards"], Value::Null);
+        assert_eq!(document["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["StreamName"]]));
+    }
+
+    #[test]
+    fn a_run_has_one_set_of_metrics_and_one_a_reason() {
+        let mut figures = Figures::default();
+        let decision = Decision { open_shards: Some(4), target: Some(6), ..held() };
+        figures.add(&decision);
+        figures.add(&held());
+        let reasons = [("access_denied".to_owned(), 1), ("enough".to_owned(), 2)];
+        let summary = Summary { streams: 9, held: reasons.into(), ..Summary::default() };
+        let documents = figures.documents(&summary, Timestamp::UNIX_EPOCH);
+        assert_eq!(documents.len(), 3);
+        let whole = &documents[0];
+        assert_eq!(whole["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([[]]));
+        let figures = ["Streams", "Held", "OpenShards", "DesiredShards"].map(|name| &whole[name]);
+        assert_eq!(figures, [&json!(9.0), &json!(3.0), &json!(4.0), &json!(6.0)]);
+        assert_eq!(
+            (&documents[2]["Reason"], &documents[2]["Held"]),
+            (&json!("enough"), &json!(2.0))
+        );
+    }
+}

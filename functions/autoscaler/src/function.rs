@@ -167,3 +167,24 @@ impl Answer {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_an_array_of_what_fits() {
+        let parse = |answer: Answer| -> serde_json::Value {
+            serde_json::from_slice(&answer.finish()).unwrap()
+        };
+        assert_eq!(parse(Answer::default()), json!([]));
+        let mut answer = Answer::default();
+        for _ in 0..3 {
+            answer.add(&"a".repeat(ANSWER_BYTES / 3)).unwrap();
+        }
+        answer.add(&"small, and late").unwrap();
+        let answer = parse(answer);
+        assert_eq!(answer.as_array().unwrap().len(), 3);
+        assert_eq!(answer[2]["left_out"], 2);
+    }
+}
