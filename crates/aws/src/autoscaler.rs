@@ -8,6 +8,8 @@ mod kinesis;
 mod ledger;
 mod pace;
 mod shards;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -27,6 +27,12 @@ impl Config {
         Self(defaults.http_client(http).timeout_config(timeouts).load().await)
     }
 
+    /// From the SDK's own form.
+    #[cfg(test)]
+    pub(crate) const fn of(config: SdkConfig) -> Self {
+        Self(config)
+    }
+
     /// The SDK's own form.
     pub const fn sdk(&self) -> &SdkConfig {
         &self.0
