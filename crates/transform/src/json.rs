@@ -22,13 +22,17 @@ fn escaped(out: &mut Vec<u8>, mut rest: &[u8]) {
     out.extend_from_slice(rest);
 }
 
-/// Whether nothing needs escaping. Blocks without a branch inside become vector instructions.
-fn is_plain(bytes: &[u8]) -> bool {
-    let mut blocks = bytes.chunks_exact(16);
-    let plain = blocks.by_ref().all(|block| {
+/// Whether nothing needs escaping. Blocks without a branch inside become vector instructions; the
+/// last one overlaps the one before it.
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    const BLOCK: usize = 16;
+    fn block(block: &[u8]) -> bool {
         block.iter().fold(0_u8, |found, byte| found | u8::from(must_escape(*byte))) == 0
-    });
-    plain && !blocks.remainder().iter().any(|byte| must_escape(*byte))
+    }
+    match bytes.len().checked_sub(BLOCK) {
+        None => !bytes.iter().any(|byte| must_escape(*byte)),
+        Some(last) => bytes.chunks_exact(BLOCK).all(block) && block(&bytes[last..]),
+    }
 }
 
 /// Writes JSON that may be laid out over several lines as one line. A line break cannot stand

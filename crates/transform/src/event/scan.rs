@@ -66,7 +66,7 @@ impl<'a> Scan<'a> {
     fn id(&mut self) -> Option<&'a str> {
         let start = self.at;
         let inside = self.string()?;
-        if inside.iter().any(|byte| *byte < 0x20) {
+        if !crate::json::is_plain(inside) {
             return None;
         }
         std::str::from_utf8(self.bytes.get(start..self.at)?).ok()
@@ -160,6 +160,16 @@ impl<'a> Scan<'a> {
     /// A number; its value when it is a whole one.
     fn number(&mut self) -> Option<Option<i64>> {
         let rest = self.bytes.get(self.at..)?;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        // Milliseconds of the epoch: digits only, without a zero before them.
+        if matches!(digits, 1..=18)
+            && rest[0] != b'0'
+            && !matches!(rest.get(digits), Some(b'.' | b'e' | b'E'))
+        {
+            self.at += digits;
+            let value = rest[..digits].iter().fold(0, |sum, b| sum * 10 + i64::from(b - b'0'));
+            return Some(Some(value));
+        }
         let len =
             rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
         let text = &rest[..len.count()];

@@ -13,7 +13,7 @@
 
 mod text;
 
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr3, memrchr};
 
 pub use self::text::Text;
 use super::LogTime;
@@ -239,8 +239,10 @@ fn parse_text(line: &str, layout: Layout) -> Result<AccessLine<'_>, ParseError> 
 
 impl<'a> Request<'a> {
     fn split(line: &'a str) -> Self {
-        let parts = line.split_once(' ').and_then(|(method, rest)| {
-            let (path, protocol) = rest.rsplit_once(' ')?;
+        let bytes = line.as_bytes();
+        let parts = memchr(b' ', bytes).zip(memrchr(b' ', bytes)).and_then(|(first, last)| {
+            let (method, protocol) = (&line[..first], &line[last + 1..]);
+            let path = line.get(first + 1..last)?;
             (is_method(method) && !path.is_empty() && is_protocol(protocol))
                 .then_some((method, path, protocol))
         });
@@ -256,7 +258,7 @@ impl<'a> Request<'a> {
 /// A token of RFC 9110, which excludes whatever Apache would have escaped.
 fn is_method(text: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(token)
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase() || token(byte))
 }
 
 fn is_protocol(text: &str) -> bool {
