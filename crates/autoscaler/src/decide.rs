@@ -15,6 +15,7 @@ use crate::policy::{
     KNOWN_MINUTES, KNOWN_WINDOW, MAX_ITERATOR_AGE, MissingIteratorAge, Mode, NOW_WINDOW, Policy,
     STALE_AFTER,
 };
+use crate::schedule;
 use crate::spread;
 use crate::staircase;
 use crate::units::MilliShards;
@@ -46,6 +47,8 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let open = observation.description.open_shards;
+    let policy = schedule::raise(policy, open, now);
+    let policy = policy.as_ref();
     let mut trail = Trail::default();
     let verdict = stages(observation, policy, history, now, &mut trail)
         .unwrap_or_else(|reason| Verdict::hold(open, reason));
@@ -57,7 +60,7 @@ pub fn decide(
         target: Some(verdict.target),
         action: verdict.action,
         reason: verdict.reason,
-        message: sentence(observation, &verdict, &trail, history, now),
+        message: sentence(observation, policy, &verdict, &trail, history, now),
         applied: match (verdict.action, mode) {
             (Action::Hold, _) => Applied::Nothing,
             (_, Mode::Shadow) => Applied::Shadow,
@@ -139,6 +142,7 @@ fn count(
 ) -> Result<Change, Reason> {
     let open = observation.description.open_shards;
     let forecast = forecast::forecast(observation, history, demand, &policy.tuning, now);
+    let forecast = policy.floor.lift(forecast, policy.max_shards);
     trail.say(Some(forecast.peak(NEAR_BLOCKS).as_shards()), forecast.reason);
 
     let left = history.calls.left(now);
@@ -168,13 +172,17 @@ fn count(
 
     let verdict = guard(observation, target, policy, history, now);
     trail.check(verdict)?;
-    Ok(Change::Resize(target, direction(open, target, why)))
+    Ok(Change::Resize(target, direction(open, target, why, &forecast)))
 }
 
 /// The reason of a change: what was recommended, unless the staircase goes another way already.
-fn direction(open: u32, target: u32, why: Reason) -> Reason {
+fn direction(open: u32, target: u32, why: Reason, forecast: &Forecast) -> Reason {
     match why {
-        Reason::PolicyBounds | Reason::DemandAboveCapacity | Reason::UnevenShards => why,
+        Reason::PolicyBounds
+        | Reason::Schedule
+        | Reason::DemandAboveCapacity
+        | Reason::UnevenShards => why,
+        _ if target > open && forecast.reason == Reason::Schedule => Reason::Schedule,
         _ if target > open => Reason::ForecastAboveCapacity,
         _ => Reason::FewerWouldDo,
     }
@@ -215,7 +223,12 @@ fn recommend(
     let within = |count: u32| count.clamp(policy.min_shards, policy.max_shards);
     let needed = within(forecast.peak(NEAR_BLOCKS).shards());
     if open < policy.min_shards || open > policy.max_shards {
-        return (needed, Reason::PolicyBounds);
+        let why = if policy.floor.asks_for_more(open, policy) {
+            Reason::Schedule
+        } else {
+            Reason::PolicyBounds
+        };
+        return (needed, why);
     }
     let emergency = u64::from(policy.tuning.emergency_percent);
     if demand.now > carries.percent(emergency) {
@@ -290,7 +303,7 @@ fn budget(observation: &Observation, spend: Spend<'_>, policy: &Policy) -> (u32,
     }
     let allowed = |target| limits::clamp(open, target, policy, observation.account).0;
     match why {
-        Reason::PolicyBounds | Reason::UnevenShards => (wanted, Reason::Ok),
+        Reason::PolicyBounds | Reason::Schedule | Reason::UnevenShards => (wanted, Reason::Ok),
         Reason::DemandAboveCapacity => {
             // With one call left the step doubles; with ten it is as small as the need.
             let larger = open.saturating_add(open.div_ceil(left));
@@ -336,6 +349,7 @@ fn guard(
 /// The decision in one sentence, and what was found of single shards.
 fn sentence(
     observation: &Observation,
+    policy: &Policy,
     verdict: &Verdict,
     trail: &Trail,
     history: &History,
@@ -343,6 +357,7 @@ fn sentence(
 ) -> String {
     let open = observation.description.open_shards;
     let said = verdict.sentence(open);
+    let said = said.or_else(|| policy.floor.sentence(open, verdict));
     let said = said.unwrap_or_else(|| usual(open, verdict, trail, history, now));
     match &verdict.found {
         Some(found) => format!("{said}; {found}"),

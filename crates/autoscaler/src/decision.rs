@@ -88,6 +88,8 @@ pub enum Reason {
     DemandAboveCapacity,
     /// The next hour is expected to be above the shards.
     ForecastAboveCapacity,
+    /// A schedule asks for more shards, now or soon.
+    Schedule,
     /// Fewer shards would do.
     FewerWouldDo,
     /// The shards are what is needed.

@@ -25,6 +25,7 @@ pub mod observation;
 pub mod policy;
 pub mod port;
 pub mod run;
+pub mod schedule;
 pub mod shards;
 pub mod split;
 pub mod spread;

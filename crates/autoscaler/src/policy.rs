@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::Serialize;
 
+use crate::schedule::{Floor, Schedule};
 pub use crate::tuning::{Tuning, TuningError};
 
 /// Whether the autoscaler may change anything.
@@ -53,6 +54,12 @@ pub struct Policy {
     pub hot_shards: HotShards,
     /// What is weighed against what.
     pub tuning: Tuning,
+    /// The windows in which the minimum is higher.
+    #[serde(skip)]
+    pub schedules: Vec<Schedule>,
+    /// What the schedules ask for at the moment of a decision, which fills it in.
+    #[serde(skip)]
+    pub floor: Floor,
 }
 
 impl Default for Policy {
@@ -63,6 +70,8 @@ impl Default for Policy {
             missing_iterator_age: MissingIteratorAge::Hold,
             hot_shards: HotShards::Report,
             tuning: Tuning::default(),
+            schedules: Vec::new(),
+            floor: Floor::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::history::CALLS_TAG;
 use crate::limits::MAX_SHARDS;
 use crate::policy::{MissingIteratorAge, Mode, Policy};
 use crate::port::OPT_IN_TAG;
+use crate::schedule;
 
 /// What the names of all our tags begin with.
 pub const PREFIX: &str = "tidegate:";
@@ -30,8 +31,11 @@ pub const MODE_TAG: &str = "tidegate:mode";
 /// `hold` or `allow`.
 pub const MISSING_ITERATOR_AGE_TAG: &str = "tidegate:missing-iterator-age";
 
+/// The names of the schedules that the stream takes part in, separated by blanks, or `none`.
+pub const SCHEDULE_TAG: &str = "tidegate:schedule";
+
 /// Every tag that means something on a stream.
-pub const TAGS: [&str; 7] = [
+pub const TAGS: [&str; 8] = [
     OPT_IN_TAG,
     CALLS_TAG,
     MAX_SHARDS_TAG,
@@ -39,6 +43,7 @@ pub const TAGS: [&str; 7] = [
     MISSING_ITERATOR_AGE_TAG,
     MODE_TAG,
     PAUSED_TAG,
+    SCHEDULE_TAG,
 ];
 
 /// What holds for a stream.
@@ -106,6 +111,8 @@ impl Wishes {
             Some("allow") => MissingIteratorAge::Allow,
             Some(_) => return Err(wrong(MISSING_ITERATOR_AGE_TAG, "hold or allow".to_owned())),
         };
+        schedule::take_part(&mut wishes.policy.schedules, value(SCHEDULE_TAG))
+            .map_err(|expected| wrong(SCHEDULE_TAG, expected))?;
         wishes.mode = match (self.mode, value(MODE_TAG)) {
             (mode, None) => mode,
             (_, Some("shadow")) | (Mode::Shadow, Some("active")) => Mode::Shadow,

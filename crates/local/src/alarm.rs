@@ -32,11 +32,18 @@ impl State {
     }
 }
 
-/// What an alarm looks at: the two that the template deploys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an alarm looks at: the two that the template deploys, and those of the function.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Watched {
     /// `MAX([bytes, records]) / FILL(OpenShards, REPEAT)`: the share of the open shards in use.
     Utilization,
+    /// `MAX([bytes, records]) / N`, over periods of so many minutes.
+    Share {
+        /// The literal that stands in the expression; not a number where it has none.
+        shards: f64,
+        /// The length of a period.
+        minutes: i64,
+    },
     /// Rejected records.
     Throttled,
 }
@@ -45,14 +52,16 @@ pub enum Watched {
 #[derive(Debug, Clone)]
 pub struct Alarm {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// What it looks at.
     pub watched: Watched,
-    /// It breaches above this.
+    /// It breaches above this, or below.
     pub threshold: f64,
-    /// Minutes that are looked at.
+    /// Whether it breaches below.
+    pub below: bool,
+    /// Periods that are looked at, of a minute where nothing else is said.
     pub evaluation_periods: usize,
-    /// Minutes of them that must breach.
+    /// Those of them that must breach.
     pub datapoints_to_alarm: usize,
     /// The state it is in.
     pub state: State,
@@ -63,17 +72,19 @@ pub fn deployed() -> [Alarm; 2] {
     let state = State::InsufficientData;
     [
         Alarm {
-            name: "busy",
+            name: "busy".to_owned(),
             watched: Watched::Utilization,
             threshold: 0.8,
+            below: false,
             evaluation_periods: 10,
             datapoints_to_alarm: 1,
             state,
         },
         Alarm {
-            name: "throttled",
+            name: "throttled".to_owned(),
             watched: Watched::Throttled,
             threshold: 0.0,
+            below: false,
             evaluation_periods: 1,
             datapoints_to_alarm: 1,
             state,
@@ -99,10 +110,13 @@ impl Alarm {
     pub fn evaluate(&mut self, metrics: &Metrics, now: Timestamp) -> Option<Transition> {
         let points = self.points(metrics, now);
         let newest: Vec<_> = points.into_iter().rev().take(self.evaluation_periods).collect();
-        let breaching = newest.iter().filter(|(_, value)| *value > self.threshold).count();
+        let breaches = |value: f64| {
+            if self.below { value < self.threshold } else { value > self.threshold }
+        };
+        let breaching = newest.iter().filter(|(_, value)| breaches(*value)).count();
         let to = match (newest.is_empty(), self.watched) {
-            // The template treats missing points of the throttle alarm as not breaching.
-            (true, Watched::Throttled) => State::Ok,
+            // Missing points are treated as not breaching.
+            (true, Watched::Throttled | Watched::Share { .. }) => State::Ok,
             (true, Watched::Utilization) => State::InsufficientData,
             (false, _) if breaching >= self.datapoints_to_alarm => State::Alarm,
             (false, _) => State::Ok,
@@ -113,7 +127,9 @@ impl Alarm {
 
     /// The values of the minutes in range, oldest first.
     fn points(&self, metrics: &Metrics, now: Timestamp) -> BTreeMap<Timestamp, f64> {
-        let periods = i64::try_from(self.evaluation_periods).unwrap_or(i64::MAX);
+        let length = if let Watched::Share { minutes, .. } = self.watched { minutes } else { 1 };
+        let periods =
+            i64::try_from(self.evaluation_periods).unwrap_or(i64::MAX).saturating_mul(length);
         // The range that is retrieved reaches a little further back than the periods evaluated, so
         // that late points still count.
         let from = minute_of(now) - SignedDuration::from_mins(periods.saturating_add(3));
@@ -123,6 +139,11 @@ impl Alarm {
                 .map(|(at, reported)| (at, reported.sum))
                 .collect(),
             Watched::Utilization => utilization(metrics, from, now),
+            Watched::Share { shards, minutes } => {
+                let mut share = used(metrics, from, now, minutes);
+                share.values_mut().for_each(|used| *used /= shards);
+                share
+            }
         }
     }
 
@@ -166,30 +187,58 @@ impl Alarm {
                 query("r", INCOMING_RECORDS, false),
                 query("shards", OPEN_SHARDS, false),
             ]),
+            Watched::Share { shards, .. } => json!([
+                {"id": "utilization", "label": "Utilization", "returnData": true,
+                 "expression": format!("MAX([bytes, records]) / {shards}")},
+                query("bytes", INCOMING_BYTES, false),
+                query("records", INCOMING_RECORDS, false),
+            ]),
         }
     }
 }
 
 fn utilization(metrics: &Metrics, from: Timestamp, now: Timestamp) -> BTreeMap<Timestamp, f64> {
-    let mut load: BTreeMap<Timestamp, f64> = BTreeMap::new();
-    let inputs =
-        [(INCOMING_BYTES, SHARD_PER_SECOND.bytes), (INCOMING_RECORDS, SHARD_PER_SECOND.records)];
-    for (name, per_second) in inputs {
-        for (at, reported) in metrics.visible(name, from, now, now) {
-            let shards = load.entry(at).or_default();
-            *shards = shards.max(reported.sum / 60.0 / per_second);
-        }
-    }
     let open: BTreeMap<_, _> = metrics
         .visible(OPEN_SHARDS, from, now, now)
         .map(|(at, reported)| (at, reported.maximum))
         .collect();
-    load.into_iter()
+    used(metrics, from, now, 1)
+        .into_iter()
         .filter_map(|(at, load)| {
             let (_, shards) = open.range(..=at).next_back()?;
             Some((at, load / shards))
         })
         .collect()
+}
+
+/// The larger of bytes and records in each period of so many minutes that is over, in shards.
+fn used(
+    metrics: &Metrics,
+    from: Timestamp,
+    now: Timestamp,
+    minutes: i64,
+) -> BTreeMap<Timestamp, f64> {
+    let seconds = minutes * 60;
+    let start = |at: Timestamp| {
+        let second = at.as_second();
+        Timestamp::from_second(second - second.rem_euclid(seconds)).unwrap_or(at)
+    };
+    let inputs =
+        [(INCOMING_BYTES, SHARD_PER_SECOND.bytes), (INCOMING_RECORDS, SHARD_PER_SECOND.records)];
+    let mut used: BTreeMap<Timestamp, f64> = BTreeMap::new();
+    for (name, per_second) in inputs {
+        let mut sums: BTreeMap<Timestamp, f64> = BTreeMap::new();
+        for (at, reported) in metrics.visible(name, from, now, now) {
+            *sums.entry(start(at)).or_default() += reported.sum;
+        }
+        for (at, sum) in sums {
+            let shards = used.entry(at).or_default();
+            *shards = shards
+                .max(sum / 60.0 / per_second / f64::from(i32::try_from(minutes).unwrap_or(1)));
+        }
+    }
+    used.retain(|at, _| *at + SignedDuration::from_secs(seconds) <= now);
+    used
 }
 
 /// Alarm payloads write the offset without a colon.
@@ -212,14 +261,7 @@ mod tests {
     fn it_acts_on_transitions_only_and_wakes_the_autoscaler() {
         let mut metrics =
             Metrics::new(Delay::default(), SignedDuration::from_hours(9), Pcg64Mcg::new(1));
-        let mut alarm = Alarm {
-            name: "busy",
-            watched: Watched::Utilization,
-            threshold: 0.8,
-            evaluation_periods: 10,
-            datapoints_to_alarm: 1,
-            state: State::InsufficientData,
-        };
+        let [mut alarm, _] = deployed();
         let mut heard = Vec::new();
         for minute in 0..30 {
             if minute % 5 == 0 {

@@ -6,6 +6,7 @@
 //! same seed gives the same bytes.
 
 pub mod alarm;
+pub mod alarms;
 pub mod cloud;
 pub mod delivery;
 pub mod fluid;

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Every variable that Tidegate reads. `docs/src/reference/settings.md` describes each; a test
 /// holds the two, the code and the templates against each other.
 pub const KEYS: &[&str] = &[
+    "TIDEGATE_ALARMS",
+    "TIDEGATE_ALARM_ACTIONS",
+    "TIDEGATE_ALARM_PREFIX",
     "TIDEGATE_ASN_DB",
     "TIDEGATE_DISCOVER",
     "TIDEGATE_FORMAT",
@@ -30,6 +33,7 @@ pub const KEYS: &[&str] = &[
     "TIDEGATE_ON_RETRY",
     "TIDEGATE_PIPELINE",
     "TIDEGATE_QUARANTINE",
+    "TIDEGATE_SCHEDULES",
     "TIDEGATE_SINK",
     "TIDEGATE_STREAMS",
 ];

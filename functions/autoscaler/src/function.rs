@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
+use tidegate_autoscaler::alarms::{self, AlarmService, Stand};
 use tidegate_autoscaler::decision::{Decision, Reason};
 use tidegate_autoscaler::event::{self, Event, EventError, Look, Wake};
 use tidegate_autoscaler::fleet::{self, Fleet, Summary};
@@ -15,6 +16,7 @@ use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
 use crate::figures::{self, Figures};
 use crate::settings::Settings;
+use crate::upkeep;
 
 /// The autoscaler as a Lambda function.
 pub struct Autoscaler<S, L> {
@@ -48,20 +50,30 @@ const ANSWER_TIME: SignedDuration = SignedDuration::from_secs(2);
 /// ("Lambda quotas", Lambda Developer Guide, 2026-11).
 const ANSWER_BYTES: usize = 5 << 20;
 
-impl<S: StreamService + 'static, L: LedgerStore + 'static> Function for Autoscaler<S, L> {
+impl<S: StreamService + AlarmService + 'static, L: LedgerStore + 'static> Function
+    for Autoscaler<S, L>
+{
     async fn invoke(&self, invocation: Invocation) -> Result<Vec<u8>, FunctionError> {
         let Event { wake, ignored } = event::parse(&invocation.body)
             .map_err(|error| FunctionError::new("EventNotUnderstood", &error))?;
         let mut answer = Answer::default();
+        let mut stands = Vec::new();
         match wake {
             Wake::Streams(looks) => {
                 for look in looks {
                     let decision = self.look(&look, self.ports(invocation.deadline)).await;
                     self.tell(&decision);
+                    stands.extend(self.stand(&decision));
                     answer.add(&decision)?;
                 }
             }
-            Wake::Heartbeat => self.all(invocation.deadline, &mut answer).await?,
+            Wake::Heartbeat => self.all(invocation.deadline, &mut answer, &mut stands).await?,
+        }
+        if let Some(settings) = &self.settings.alarms {
+            let until = invocation.deadline - ANSWER_TIME;
+            let arn = &invocation.function_arn;
+            let ports = (&self.service, &Wall);
+            upkeep::keep(ports, &stands, settings, arn, until, &self.log).await;
         }
         for part in &ignored {
             self.log.event(Level::Info, "ignored", part);
@@ -88,7 +100,12 @@ impl<S: StreamService, L: LedgerStore> Autoscaler<S, L> {
     }
 
     /// Every stream that is configured or opted in.
-    async fn all(&self, deadline: Timestamp, answer: &mut Answer) -> Result<(), FunctionError> {
+    async fn all(
+        &self,
+        deadline: Timestamp,
+        answer: &mut Answer,
+        stands: &mut Vec<Stand>,
+    ) -> Result<(), FunctionError> {
         let Settings { wishes, streams, discover, .. } = &self.settings;
         if streams.is_empty() && !discover {
             let error = EventError::Form(
@@ -105,6 +122,7 @@ impl<S: StreamService, L: LedgerStore> Autoscaler<S, L> {
         let summary = fleet::run(ports, fleet, &mut |decision| {
             figures.add(&decision);
             self.tell(&decision);
+            stands.extend(self.stand(&decision));
             failed = answer.add(&decision).err().or(failed.take());
         })
         .await;
@@ -114,6 +132,13 @@ impl<S: StreamService, L: LedgerStore> Autoscaler<S, L> {
             (None, Some(message)) => Err(FunctionError { kind: "Discovery", message }),
             (None, None) => Ok(()),
         }
+    }
+
+    /// How a stream stands whose alarms are the function's: those of a stream that is configured
+    /// are its template's.
+    fn stand(&self, decision: &Decision) -> Option<Stand> {
+        let configured = self.settings.streams.contains(&decision.stream);
+        if configured { None } else { alarms::stand(decision) }
     }
 
     /// The decision as one line, and the figures of a stream that is configured as metrics.

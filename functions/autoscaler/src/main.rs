@@ -3,6 +3,7 @@
 mod figures;
 mod function;
 mod settings;
+mod upkeep;
 
 use std::process::ExitCode;
 use std::sync::Arc;

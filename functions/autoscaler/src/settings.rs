@@ -1,8 +1,10 @@
 //! The autoscaler's settings, from the environment.
 
+use tidegate_autoscaler::alarms::AlarmSettings;
 use tidegate_autoscaler::event::is_stream_name;
 use tidegate_autoscaler::limits::MAX_SHARDS;
 use tidegate_autoscaler::policy::{MissingIteratorAge, Mode, Policy};
+use tidegate_autoscaler::schedule;
 use tidegate_autoscaler::tags::Wishes;
 use tidegate_runtime::settings::{self, SettingsError, Vars};
 
@@ -17,6 +19,8 @@ pub struct Settings {
     pub discover: bool,
     /// The DynamoDB table of the ledger.
     pub ledger_table: Option<String>,
+    /// How the alarms of streams that opted in are made; `None` when they are somebody else's.
+    pub alarms: Option<AlarmSettings>,
 }
 
 impl Settings {
@@ -42,9 +46,16 @@ impl Settings {
         // Whoever names streams means these.
         let discover = settings.or("TIDEGATE_DISCOVER", streams.is_empty(), on_or_off);
         let ledger_table = settings.optional("TIDEGATE_LEDGER_TABLE", table);
-        let policy = Policy { min_shards, max_shards, missing_iterator_age, ..defaults };
+        let schedules = settings.or("TIDEGATE_SCHEDULES", Vec::new(), |text| {
+            schedule::parse(text).map_err(|errors| errors.to_string())
+        });
+        let manage = settings.or("TIDEGATE_ALARMS", false, alarms);
+        let prefix = settings.or("TIDEGATE_ALARM_PREFIX", "tidegate".to_owned(), alarm_prefix);
+        let actions = settings.or("TIDEGATE_ALARM_ACTIONS", Vec::new(), alarm_actions);
+        let alarms = manage.then_some(AlarmSettings { prefix, actions });
+        let policy = Policy { min_shards, max_shards, missing_iterator_age, schedules, ..defaults };
         let wishes = Wishes { policy, mode };
-        settings.finish(Self { wishes, streams, discover, ledger_table })
+        settings.finish(Self { wishes, streams, discover, ledger_table, alarms })
     }
 }
 
@@ -78,6 +89,34 @@ fn on_or_off(text: &str) -> Result<bool, String> {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err("on or off".to_owned()),
+    }
+}
+
+fn alarms(text: &str) -> Result<bool, String> {
+    match text {
+        "manage" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("manage or off".to_owned()),
+    }
+}
+
+/// An alarm's name has 255 characters, of which a stream's name takes 128.
+fn alarm_prefix(text: &str) -> Result<String, String> {
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if text.len() <= 64 && text.bytes().all(known) {
+        Ok(text.to_owned())
+    } else {
+        Err("at most 64 letters, digits and _ . -".to_owned())
+    }
+}
+
+/// An alarm takes five actions a state (API reference of PutMetricAlarm, 2026-11).
+fn alarm_actions(text: &str) -> Result<Vec<String>, String> {
+    let arns: Vec<_> = text.split(',').map(|arn| arn.trim().to_owned()).collect();
+    if arns.len() <= 5 && arns.iter().all(|arn| arn.starts_with("arn:")) {
+        Ok(arns)
+    } else {
+        Err("one to five ARNs, separated by commas".to_owned())
     }
 }
 
@@ -141,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn alarms_are_managed_on_request() {
+        assert_eq!(read(&[("TIDEGATE_ALARM_PREFIX", "kinesis")]).unwrap().alarms, None);
+        let settings = read(&[("TIDEGATE_ALARMS", "manage")]).unwrap();
+        let expected = AlarmSettings { prefix: "tidegate".to_owned(), actions: vec![] };
+        assert_eq!(settings.alarms, Some(expected));
+        let settings = read(&[
+            ("TIDEGATE_ALARMS", "manage"),
+            ("TIDEGATE_ALARM_PREFIX", "kinesis"),
+            ("TIDEGATE_ALARM_ACTIONS", "arn:a, arn:b"),
+        ]);
+        let actions = vec!["arn:a".to_owned(), "arn:b".to_owned()];
+        let expected = AlarmSettings { prefix: "kinesis".to_owned(), actions };
+        assert_eq!(settings.unwrap().alarms, Some(expected));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let cases = [
             (&[("TIDEGATE_MODE", "on")][..], "TIDEGATE_MODE=\"on\": expected shadow or active"),
@@ -149,6 +204,14 @@ mod tests {
                 &[("TIDEGATE_MIN_SHARDS", "8"), ("TIDEGATE_MAX_SHARDS", "4")],
                 "TIDEGATE_MAX_SHARDS=\"4\": expected at least TIDEGATE_MIN_SHARDS, which is 8",
             ),
+            (&[("TIDEGATE_ALARMS", "on")], "TIDEGATE_ALARMS=\"on\": expected manage or off"),
+            (&[("TIDEGATE_ALARM_PREFIX", "a b")], "at most 64 letters"),
+            (&[("TIDEGATE_ALARM_ACTIONS", "autoscaler")], "one to five ARNs"),
+            (
+                &[("TIDEGATE_ALARM_ACTIONS", "arn:a,arn:b,arn:c,arn:d,arn:e,arn:f")],
+                "one to five ARNs",
+            ),
+            (&[("TIDEGATE_SCHEDULES", r#"{"office": 7}"#)], "office: all of it: an object"),
             (&[("TIDEGATE_STREAMS", "a b")], "names of streams, separated by commas"),
             (&[("TIDEGATE_MISSING_ITERATOR_AGE", "0")], "hold or allow"),
             (&[("TIDEGATE_DISCOVER", "yes")], "on or off"),
