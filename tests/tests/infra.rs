@@ -212,10 +212,12 @@ fn roles_reach_no_further_than_they_must() {
             return Err(format!("{} reach further", properties["ManagedPolicyArns"]));
         }
         let policies = properties["Policies"].as_array().ok_or("it allows nothing")?;
-        for statement in policies.iter().flat_map(|p| list(&p["PolicyDocument"]["Statement"])) {
+        let statements = policies.iter().flat_map(|p| list(&p["PolicyDocument"]["Statement"]));
+        for statement in statements.flat_map(branches) {
             for action in list(&statement["Action"]) {
                 let action = action.as_str().unwrap_or_default();
-                let wide = list(&statement["Resource"]).iter().any(|resource| resource == "*");
+                let mut resources = list(&statement["Resource"]).iter().flat_map(branches);
+                let wide = resources.any(|resource| resource == "*");
                 if action.contains('*') || wide && !unlimited.contains(&action) {
                     return Err(format!("{action} on {}", statement["Resource"]));
                 }
@@ -340,6 +342,14 @@ fn possible(template: &Value, value: &Value) -> Vec<Value> {
     match value["Ref"].as_str() {
         Some(name) => list(&template["Parameters"][name]["AllowedValues"]).to_vec(),
         None => vec![value.clone()],
+    }
+}
+
+/// What a condition chooses from; itself, when it is no choice.
+fn branches(value: &Value) -> Vec<&Value> {
+    match value["Fn::If"].as_array() {
+        Some(choice) => choice.iter().skip(1).flat_map(branches).collect(),
+        None => vec![value],
     }
 }
 
