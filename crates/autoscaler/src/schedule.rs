@@ -89,6 +89,9 @@ pub fn raise(policy: &Policy, open: u32, now: Timestamp) -> Cow<'_, Policy> {
 impl Floor {
     /// A forecast that asks for no less, up to the policy's maximum.
     pub fn lift(&self, mut forecast: Forecast, most: u32) -> Forecast {
+        if self.needs.is_empty() {
+            return forecast;
+        }
         let before = forecast.peak(NEAR_BLOCKS);
         for (window, shards) in &self.needs {
             let shards = MilliShards::capacity((*shards).min(most));
