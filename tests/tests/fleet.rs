@@ -40,6 +40,8 @@ const QUOTAS: &[(&str, usize, usize)] = &[
     ("PutItem", 1_000, STREAMS + BUSY + 1),
     // Each stream, and those that are changed once more.
     ("DescribeStreamSummary", 20, STREAMS + BUSY),
+    // The quota is each stream's own.
+    ("ListShards", 1_000, STREAMS),
     ("ListTagsForStream", 5, BUSY),
     ("AddTagsToStream", 5, BUSY),
     ("UpdateShardCount", 10, BUSY),

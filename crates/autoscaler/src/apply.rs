@@ -188,6 +188,26 @@ async fn tag<S: StreamService>(
     service.set_tag(stream, CALLS_TAG, &entry.history().calls.to_tag()).await
 }
 
+/// Writes down what is about to be done to single shards; without a ledger there is nowhere to.
+/// Turns the decision into a hold, and answers so, when another run may do the same.
+pub async fn remember<S, L: LedgerStore, C>(
+    ports: &Ports<'_, S, L, C>,
+    memory: &mut Memory,
+    decision: &mut Decision,
+) -> bool {
+    let refused = match store(ports.ledger, &decision.stream, memory).await {
+        Ok(Written::Done) => return true,
+        Ok(Written::Conflict) => {
+            let message = "holds: another run wrote to the ledger since this one read it";
+            (Reason::ActedMeanwhile, message.to_owned())
+        }
+        Err(_) if is_emergency(decision) => return true,
+        Err(error) => (Reason::LedgerUnavailable, format!("holds: {error}")),
+    };
+    decision.refuse(refused.0, refused.1);
+    false
+}
+
 /// Writes an entry, if it came from a ledger, on the condition that it is as it was read.
 pub async fn store<L: LedgerStore>(
     ledger: Option<&L>,

@@ -8,6 +8,7 @@
 //! | `GetResources`, `ListStreams` | n / 100 each |
 //! | `BatchGetItem` | two a batch of 125 |
 //! | `DescribeStreamSummary` | n + k |
+//! | `ListShards` | n, one a thousand shards, and k where shards are split |
 //! | `GetMetricData` | with a ledger one a batch, without eight pages a batch; at most 40 streams a run read the 15 days of their first look, one a page |
 //! | `DescribeLimits` | 1 |
 //! | `PutItem` | k, and n in 20 minutes |
@@ -20,13 +21,15 @@ use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::closer;
 use crate::decision::{Action, Applied, Decision, Reason};
 use crate::ledger::REMEMBERED;
 use crate::limits;
-use crate::look::{LOOK_BACK, Memory, SHORT_LOOK_BACK, Sight, look, may_look, unseen};
+use crate::look::{LOOK_BACK, Memory, SHORT_LOOK_BACK, Sight, may_look, unseen};
 use crate::observation::{Account, Capacity};
 use crate::port::{Clock, Found, LedgerStore, ServiceError, Stored, StreamService};
-use crate::run::{Ports, finish, not_opted_in};
+use crate::run::{Ports, finish, look_closer, not_opted_in};
+use crate::shards::ShardService;
 use crate::tags::{self, Wishes};
 
 /// Streams of a batch: their four metrics each are the 500 queries that one GetMetricData takes (its
@@ -43,6 +46,10 @@ const SEEDS: usize = 40;
 
 /// Streams whose 15 days are in memory at once.
 const SEEDS_AT_ONCE: usize = 4;
+
+/// Splits that a run makes of one stream: the next would have to wait until the first is done, and
+/// with it all other streams.
+const SPLITS: usize = 1;
 
 /// What must be left of a run for a batch to begin, unless the slowest one took longer.
 const BATCH_TIME: SignedDuration = SignedDuration::from_secs(15);
@@ -68,7 +75,7 @@ pub struct Summary {
     pub streams: usize,
     /// Decisions that were made.
     pub decided: usize,
-    /// Calls that Kinesis accepted.
+    /// Streams whose number of shards was changed.
     pub resized: usize,
     /// Decisions to hold, by their reason.
     pub held: BTreeMap<String, usize>,
@@ -87,7 +94,7 @@ pub struct Summary {
 type Candidate = (String, Option<Found>);
 
 /// Looks at every stream; `tell` is given each decision as soon as it is carried out.
-pub async fn run<S: StreamService, L: LedgerStore, C: Clock>(
+pub async fn run<S: StreamService + ShardService, L: LedgerStore, C: Clock>(
     ports: Ports<'_, S, L, C>,
     fleet: Fleet<'_>,
     tell: &mut impl FnMut(Decision),
@@ -108,7 +115,7 @@ pub async fn run<S: StreamService, L: LedgerStore, C: Clock>(
 }
 
 /// The streams, in the order of their names.
-async fn candidates<S: StreamService, L, C>(
+async fn candidates<S: StreamService + ShardService, L, C>(
     ports: Ports<'_, S, L, C>,
     fleet: Fleet<'_>,
     summary: &mut Summary,
@@ -135,7 +142,7 @@ struct Run<'a, S, L, C> {
     summary: Summary,
 }
 
-impl<S: StreamService, L: LedgerStore, C: Clock> Run<'_, S, L, C> {
+impl<S: StreamService + ShardService, L: LedgerStore, C: Clock> Run<'_, S, L, C> {
     async fn all(&mut self, mut candidates: Vec<Candidate>, tell: &mut impl FnMut(Decision)) {
         let cursor = self.cursor().await;
         let first = match &cursor {
@@ -241,8 +248,11 @@ impl<S: StreamService, L: LedgerStore, C: Clock> Run<'_, S, L, C> {
                 for sight in group {
                     let points = metrics.remove(&sight.stream).unwrap_or_default();
                     let wishes = self.fleet.wishes;
-                    let looked = look(sight, &points, since, self.account, wishes, now);
-                    let decision = finish(self.ports, looked).await;
+                    let service = self.ports.service;
+                    let looked =
+                        look_closer(service, sight, &points, since, self.account, wishes, now)
+                            .await;
+                    let decision = finish(self.ports, looked, SPLITS).await;
                     self.count(decision, tell);
                 }
             }
@@ -257,7 +267,8 @@ impl<S: StreamService, L: LedgerStore, C: Clock> Run<'_, S, L, C> {
 
     fn count(&mut self, decision: Decision, tell: &mut impl FnMut(Decision)) {
         self.summary.decided += 1;
-        if decision.applied == Applied::Done {
+        let resizes = matches!(decision.action, Action::Resize | Action::Split);
+        if decision.applied == Applied::Done && resizes {
             self.summary.resized += 1;
             self.take_room(&decision);
         }
@@ -324,7 +335,7 @@ impl Spans {
 }
 
 /// What a stream says of itself, as far as its discovery did not; a hold when that settles it.
-async fn see<S: StreamService, L, C>(
+async fn see<S: StreamService + ShardService, L, C>(
     ports: Ports<'_, S, L, C>,
     fleet: Fleet<'_>,
     name: &str,
@@ -352,7 +363,10 @@ async fn see<S: StreamService, L, C>(
         return hold(Reason::OnDemand, message);
     }
     match ports.service.describe(name).await {
-        Ok(description) => Ok(Sight { stream: name.to_owned(), description, tags, memory }),
+        Ok(description) => {
+            let shards = closer::shards(ports.service, name).await;
+            Ok(Sight { stream: name.to_owned(), description, tags, shards, memory })
+        }
         Err(error) => hold(error.reason(), error.to_string()),
     }
 }

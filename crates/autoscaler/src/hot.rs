@@ -15,7 +15,7 @@ use crate::demand::demand_of;
 use crate::observation::Minute;
 use crate::policy::{Mode, STALE_AFTER};
 use crate::shards::{Layout, Sample, Shard};
-use crate::split::{SPLIT_TIME, SplitPlan};
+use crate::split::SplitPlan;
 use crate::units::MilliShards;
 
 /// A stream that is used less than this has room.
@@ -71,6 +71,10 @@ pub struct SeenShards {
 pub struct Memory {
     /// The hot shards that were split within a day, and when.
     pub splits: BTreeMap<String, Timestamp>,
+    /// The open shards at the last look.
+    pub count: Option<u32>,
+    /// When a look first saw that many, where an earlier one saw another number.
+    pub count_since: Option<Timestamp>,
     /// When the ranges were first seen to be uneven.
     pub uneven_since: Option<Timestamp>,
     /// When the metrics of the shards were turned on by us.
@@ -91,6 +95,8 @@ impl Memory {
         let mut memory = self.clone();
         memory.splits.retain(|_, at| now.duration_since(*at) < REMEMBERED);
         if let Some(layout) = layout {
+            memory.count_since = self.count_since(layout.count(), now);
+            memory.count = Some(layout.count());
             memory.uneven_since = match layout.is_even() {
                 true => None,
                 false => self.uneven_since.or(Some(now)),
@@ -115,6 +121,14 @@ impl Memory {
             Action::Hold => {}
         }
         memory
+    }
+
+    /// Since when the stream has so many shards, as far as it is known.
+    pub fn count_since(&self, open: u32, now: Timestamp) -> Option<Timestamp> {
+        match self.count {
+            Some(count) if count != open => Some(now),
+            _ => self.count_since,
+        }
     }
 
     /// Whether a change of the count from one look to another is our own splitting.
@@ -146,19 +160,14 @@ impl Memory {
 
 /// Whether the stream throttles while it has room.
 ///
-/// Minutes from before the last change of the shards are left out: they were throttled by what is
+/// Minutes from before the shards were what they are now are left out: they were throttled by what is
 /// no longer there.
 pub fn is_suspected(
     minutes: &BTreeMap<Timestamp, Minute>,
     capacity: MilliShards,
-    open: u32,
-    changed: Option<Timestamp>,
+    settled: Timestamp,
     now: Timestamp,
 ) -> bool {
-    let reshard = SPLIT_TIME.checked_mul(i32::try_from(open).unwrap_or(i32::MAX));
-    let settled = changed.map_or(Timestamp::MIN, |at| {
-        reshard.and_then(|time| at.checked_add(time).ok()).unwrap_or(Timestamp::MAX)
-    });
     let from = (now - STALE_AFTER).max(settled);
     if from > now {
         return false;

@@ -10,6 +10,8 @@
 
 pub mod alarms;
 pub mod apply;
+pub mod apply_splits;
+pub mod closer;
 pub mod decide;
 pub mod decision;
 pub mod demand;

@@ -10,6 +10,7 @@ use crate::history::{CALLS_TAG, Calls};
 use crate::hot::SeenShards;
 use crate::ledger::{Entry, REMEMBERED};
 use crate::observation::{self, Account, Description, Metrics, Observation};
+use crate::policy::HotShards;
 use crate::port::{OPT_IN_TAG, ServiceError, Stored};
 use crate::tags::{self, Wishes};
 
@@ -33,6 +34,8 @@ pub struct Sight {
     pub description: Description,
     /// All its tags.
     pub tags: BTreeMap<String, String>,
+    /// What was read of its shards.
+    pub shards: SeenShards,
     /// What is remembered of it.
     pub memory: Memory,
 }
@@ -117,8 +120,8 @@ pub fn look(
     wishes: &Wishes,
     now: Timestamp,
 ) -> Looked {
-    let Sight { stream, description, tags, mut memory } = sight;
-    let (wishes, calls) = match (wishes.with_tags(&tags), calls_of(&tags)) {
+    let Sight { stream, description, tags, shards, mut memory } = sight;
+    let (mut wishes, calls) = match (wishes.with_tags(&tags), calls_of(&tags)) {
         (Ok(wishes), Ok(calls)) => (wishes, calls),
         (Err(error), _) => {
             let decision = unseen(&stream, wishes, now, Reason::TagUnreadable, error.to_string());
@@ -129,6 +132,11 @@ pub fn look(
             return Looked { decision, memory, news: false };
         }
     };
+    let kept = matches!(memory.source, Source::Ledger(_));
+    if !kept && wishes.policy.hot_shards == HotShards::Split {
+        // Nobody would remember what was split and what was turned on.
+        wishes.policy.hot_shards = HotShards::Report;
+    }
     let before = memory.entry.clone();
     memory.entry.add_tag(&calls);
     let of_others = memory.entry.notice(description.open_shards, description.status, now);
@@ -140,12 +148,14 @@ pub fn look(
         account,
         paused: tags::is_paused(&tags),
         minutes: minutes.split_off(&(now - LOOK_BACK)),
-        shards: SeenShards::default(),
+        shards,
         absurd_points,
     };
     let history = memory.entry.history();
     let mut decision = decide(&observation, &wishes.policy, &history, wishes.mode, now);
     hold_back(&mut decision, &memory, now);
+    let layout = observation.shards.layout.as_ref();
+    memory.entry.shards = memory.entry.shards.with(layout, &decision);
     if of_others > 0 {
         let stage = Stage {
             stage: "ledger",
@@ -160,8 +170,10 @@ pub fn look(
     let news = sane && {
         memory.entry.cover(since, now);
         let closed = memory.entry.close_blocks(&observation.stream, now);
-        let learned =
-            |entry: &Entry| (entry.seeded, entry.settled, entry.expected, entry.others.clone());
+        let learned = |entry: &Entry| {
+            let Entry { seeded, settled, expected, .. } = *entry;
+            (seeded, settled, expected, entry.others.clone(), entry.shards.clone())
+        };
         closed || learned(&before) != learned(&memory.entry)
     };
     Looked { decision, memory, news }
@@ -187,7 +199,8 @@ fn hold_back(decision: &mut Decision, memory: &Memory, now: Timestamp) {
 
 /// Whether it cannot wait: more shards for what is there now.
 pub fn is_emergency(decision: &Decision) -> bool {
-    decision.reason == Reason::DemandAboveCapacity && decision.target > decision.open_shards
+    matches!(decision.reason, Reason::DemandAboveCapacity | Reason::SplitFallback)
+        && decision.target > decision.open_shards
 }
 
 /// The calls in the stream's tag, or the sentence that says why they cannot be read.

@@ -41,6 +41,18 @@ pub enum HotShards {
     Off,
 }
 
+impl HotShards {
+    /// From the word in a setting or a tag.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "split" => Some(Self::Split),
+            "report" => Some(Self::Report),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
 /// What the owner wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Policy {

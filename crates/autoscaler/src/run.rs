@@ -3,10 +3,14 @@
 use jiff::Timestamp;
 
 use crate::apply;
-use crate::decision::{Decision, Reason};
+use crate::apply_splits;
+use crate::closer;
+use crate::decision::{Action, Decision, Reason};
 use crate::look::{Looked, Memory, Sight, look, may_look, unseen};
+use crate::observation::{Account, Metrics};
 use crate::policy::Mode;
 use crate::port::{Clock, LedgerStore, ServiceError, StreamService};
+use crate::shards::ShardService;
 use crate::tags::Wishes;
 
 /// What a run works with.
@@ -32,7 +36,7 @@ impl<S, L, C> Copy for Ports<'_, S, L, C> {}
 
 /// Looks at a stream once. Never fails: what AWS refuses is a hold with its reason. `configured`
 /// says that the stream need not opt in by tag.
-pub async fn run<S: StreamService, L: LedgerStore, C: Clock>(
+pub async fn run<S: StreamService + ShardService, L: LedgerStore, C: Clock>(
     ports: Ports<'_, S, L, C>,
     stream: &str,
     wishes: &Wishes,
@@ -53,7 +57,9 @@ pub async fn run<S: StreamService, L: LedgerStore, C: Clock>(
             let metrics = metrics.remove(stream).unwrap_or_default();
             // Unknown when it cannot be read: Kinesis itself holds that limit.
             let account = ports.service.account().await.ok();
-            finish(ports, look(sight, &metrics, since, account, wishes, now)).await
+            let looked =
+                look_closer(ports.service, sight, &metrics, since, account, wishes, now).await;
+            finish(ports, looked, usize::MAX).await
         }
         Err(error) => refuse(error.reason(), error.to_string()),
     }
@@ -68,7 +74,7 @@ pub fn not_opted_in(stream: &str) -> String {
 }
 
 /// Reads the stream, its tags and what is remembered of it.
-async fn see<S: StreamService, L: LedgerStore, C: Clock>(
+async fn see<S: StreamService + ShardService, L: LedgerStore, C: Clock>(
     ports: Ports<'_, S, L, C>,
     stream: &str,
 ) -> Result<Sight, ServiceError> {
@@ -81,24 +87,53 @@ async fn see<S: StreamService, L: LedgerStore, C: Clock>(
             Memory::of_ledger(answer.as_ref().map(|entries| entries.get(stream)))
         }
     };
-    Ok(Sight { stream: stream.to_owned(), description, tags, memory })
+    let shards = closer::shards(ports.service, stream).await;
+    Ok(Sight { stream: stream.to_owned(), description, tags, shards, memory })
 }
 
-/// Carries a decision out, and keeps what was learned.
-pub async fn finish<S: StreamService, L: LedgerStore, C: Clock>(
+/// Decides on a stream that was seen; reads what the decision asks for, and decides again.
+pub async fn look_closer<S: ShardService>(
+    service: &S,
+    mut sight: Sight,
+    metrics: &Metrics,
+    since: Timestamp,
+    account: Option<Account>,
+    wishes: &Wishes,
+    now: Timestamp,
+) -> Looked {
+    for _ in 0..closer::ROUNDS {
+        let looked = look(sight.clone(), metrics, since, account, wishes, now);
+        if looked.decision.needs.is_empty() {
+            return looked;
+        }
+        let needs = &looked.decision.needs;
+        closer::read(service, &sight.stream, needs, &mut sight.shards, now).await;
+    }
+    look(sight, metrics, since, account, wishes, now)
+}
+
+/// Carries a decision out, and keeps what was learned. Of splits, which take half a minute each, at
+/// most so many are made.
+pub async fn finish<S: StreamService + ShardService, L: LedgerStore, C: Clock>(
     ports: Ports<'_, S, L, C>,
     looked: Looked,
+    most_splits: usize,
 ) -> Decision {
     let Looked { mut decision, mut memory, news } = looked;
-    match decision.plan() {
-        Some(plan) if decision.mode == Mode::Active => {
-            apply::apply(&ports, &plan, &mut memory, &mut decision).await;
+    if let (Some(plan), Mode::Active) = (decision.plan(), decision.mode) {
+        apply::apply(&ports, &plan, &mut memory, &mut decision).await;
+    } else if decision.mode == Mode::Active && decision.action != Action::Hold {
+        if apply::remember(&ports, &mut memory, &mut decision).await {
+            match decision.action {
+                Action::Split => {
+                    apply_splits::carry_out(&ports, most_splits, &mut decision).await;
+                }
+                _ => closer::switch(ports.service, &mut decision).await,
+            }
         }
-        _ if news => {
-            // What could not be written is learned again at the next look.
-            let _ = apply::store(ports.ledger, &decision.stream, &mut memory).await;
-        }
-        _ => {}
+    } else if news {
+        // What could not be written is learned again at the next look.
+        let _ = apply::store(ports.ledger, &decision.stream, &mut memory).await;
     }
     decision
 }

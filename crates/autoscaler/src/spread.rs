@@ -12,6 +12,7 @@ use crate::limits::MAX_SHARDS;
 use crate::observation::{Minute, Observation};
 use crate::policy::{HotShards, Policy};
 use crate::shards::Layout;
+use crate::split::SPLIT_TIME;
 use crate::units::MilliShards;
 
 /// How far back what a hot shard rejected is left out of the demand: as far as any peak that is
@@ -121,7 +122,7 @@ pub fn spread(
     let capacity = layout.capacity();
     let even = if layout.is_even() { Reason::Ok } else { Reason::UnevenShards };
     let suspected = policy.hot_shards != HotShards::Off
-        && hot::is_suspected(&observation.minutes, capacity, open, changed(history), now);
+        && hot::is_suspected(&observation.minutes, capacity, settled(history, open, now), now);
     if !suspected {
         return Spread::of(capacity, even);
     }
@@ -153,9 +154,17 @@ pub fn layout(observation: &Observation) -> Option<&Layout> {
     observation.shards.layout.as_ref().filter(|layout| layout.count() == open)
 }
 
-/// When the shards were last changed, as far as it is known.
-fn changed(history: &History) -> Option<Timestamp> {
-    history.calls.last().into_iter().chain(history.shards.splits.values().copied()).max()
+/// Since when the shards are what they are, as far as it is known: a look saw their number change, or
+/// the time has passed that the last call or split takes.
+fn settled(history: &History, open: u32, now: Timestamp) -> Timestamp {
+    let memory = &history.shards;
+    let reshard = SPLIT_TIME.checked_mul(i32::try_from(open).unwrap_or(i32::MAX));
+    let done = |at: Timestamp| {
+        reshard.and_then(|time| at.checked_add(time).ok()).unwrap_or(Timestamp::MAX)
+    };
+    let changes = history.calls.last().into_iter().chain(memory.splits.values().copied());
+    let seen = memory.count_since(open, now);
+    changes.map(done).chain(seen).max().unwrap_or(Timestamp::MIN)
 }
 
 /// Judges one hot shard, or asks for a sample of it.
@@ -218,11 +227,12 @@ pub fn without_rejections(
     now: Timestamp,
 ) -> (Observation, History) {
     let (mut observation, mut history) = (observation.clone(), history.clone());
-    let from = changed(&history).unwrap_or(Timestamp::MIN).max(now - RETHOUGHT);
-    for (_, minute) in observation.minutes.range_mut(from.min(now)..) {
+    let open = observation.description.open_shards;
+    let from = settled(&history, open, now).max(now - RETHOUGHT).min(now);
+    for (_, minute) in observation.minutes.range_mut(from..) {
         minute.rejected = minute.rejected.map(|_| 0);
     }
-    let first = history::block_of(from.min(now) - SignedDuration::from_secs(1)) + history::BLOCK;
+    let first = history::block_of(from - SignedDuration::from_secs(1)) + history::BLOCK;
     let again = History::new(history.calls.clone(), &observation.minutes).blocks;
     history.blocks.extend(again.range(first..).map(|(at, peak)| (*at, *peak)));
     (observation, history)

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::history::CALLS_TAG;
 use crate::limits::MAX_SHARDS;
-use crate::policy::{MissingIteratorAge, Mode, Policy};
+use crate::policy::{HotShards, MissingIteratorAge, Mode, Policy};
 use crate::port::OPT_IN_TAG;
 use crate::schedule;
 
@@ -34,10 +34,14 @@ pub const MISSING_ITERATOR_AGE_TAG: &str = "tidegate:missing-iterator-age";
 /// The names of the schedules that the stream takes part in, separated by blanks, or `none`.
 pub const SCHEDULE_TAG: &str = "tidegate:schedule";
 
+/// `split`, `report` or `off`.
+pub const HOT_SHARDS_TAG: &str = "tidegate:hot-shards";
+
 /// Every tag that means something on a stream.
-pub const TAGS: [&str; 8] = [
+pub const TAGS: [&str; 9] = [
     OPT_IN_TAG,
     CALLS_TAG,
+    HOT_SHARDS_TAG,
     MAX_SHARDS_TAG,
     MIN_SHARDS_TAG,
     MISSING_ITERATOR_AGE_TAG,
@@ -113,6 +117,11 @@ impl Wishes {
         };
         schedule::take_part(&mut wishes.policy.schedules, value(SCHEDULE_TAG))
             .map_err(|expected| wrong(SCHEDULE_TAG, expected))?;
+        wishes.policy.hot_shards = match value(HOT_SHARDS_TAG).map(HotShards::from_word) {
+            None => wishes.policy.hot_shards,
+            Some(Some(hot_shards)) => hot_shards,
+            Some(None) => return Err(wrong(HOT_SHARDS_TAG, "split, report or off".to_owned())),
+        };
         wishes.mode = match (self.mode, value(MODE_TAG)) {
             (mode, None) => mode,
             (_, Some("shadow")) | (Mode::Shadow, Some("active")) => Mode::Shadow,

@@ -132,9 +132,14 @@ pub fn compose(
         }
         // Fewer shards would make it worse.
         Ok(Change::Resize(..)) if throttling => Verdict::hold(open, spread.reason),
-        Err(Reason::Enough | Reason::CallNotWorthIt | Reason::MetricsIncomplete) if throttling => {
-            Verdict::hold(open, spread.reason)
-        }
+        Err(
+            Reason::Enough
+            | Reason::CallNotWorthIt
+            | Reason::MetricsIncomplete
+            | Reason::IteratorAge
+            | Reason::IteratorAgeUnknown
+            | Reason::RecentSplit,
+        ) if throttling => Verdict::hold(open, spread.reason),
         Ok(Change::Resize(target, reason)) => resize(open, target, reason),
         Err(_) if policy.hot_shards == HotShards::Split && memory.is_watch_over(now) => {
             let action = Action::Unwatch;

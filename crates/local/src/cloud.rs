@@ -1,5 +1,7 @@
 //! The autoscaler's port on the model.
 
+mod shards;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +14,7 @@ use tidegate_autoscaler::port::{
 use crate::metrics::{
     INCOMING_BYTES, INCOMING_RECORDS, ITERATOR_AGE, Metrics, Name, Reported, WRITE_THROTTLED,
 };
-use crate::stream::{Refused, Stream};
+use crate::stream::{Offered, Refused, Stream};
 
 /// A stream and its metrics, at a moment.
 pub struct Cloud {
@@ -25,6 +27,23 @@ pub struct Cloud {
 }
 
 impl Cloud {
+    /// Reports what was offered last: of the stream, and of its shards where they are watched.
+    pub fn report(&mut self, offered: &Offered) {
+        let now = self.now;
+        self.metrics.put(INCOMING_BYTES, now, offered.accepted.bytes);
+        self.metrics.put(INCOMING_RECORDS, now, offered.accepted.records);
+        self.metrics.put(WRITE_THROTTLED, now, offered.rejected.records);
+        if !self.stream.has_shard_metrics {
+            return;
+        }
+        for shard in self.stream.shards().filter(|shard| shard.open) {
+            let Offered { accepted, rejected, .. } = shard.offered;
+            self.metrics.put_shard(INCOMING_BYTES, shard.number, now, accepted.bytes);
+            self.metrics.put_shard(INCOMING_RECORDS, shard.number, now, accepted.records);
+            self.metrics.put_shard(WRITE_THROTTLED, shard.number, now, rejected.records);
+        }
+    }
+
     fn description(&self) -> Description {
         Description {
             status: if self.stream.is_updating() { Status::Updating } else { Status::Active },
@@ -118,17 +137,8 @@ impl StreamService for Service<'_> {
     async fn update_shard_count(&self, stream: &str, target: u32) -> Result<(), ServiceError> {
         let mut cloud = self.known("UpdateShardCount", stream)?;
         let now = cloud.now;
-        cloud.stream.update_shard_count(target, now).map_err(|refused| {
-            let (kind, code) = match refused {
-                Refused::InUse => (ServiceErrorKind::InUse, "ResourceInUseException"),
-                Refused::CallsSpent | Refused::AccountLimit => {
-                    (ServiceErrorKind::LimitExceeded, "LimitExceededException")
-                }
-                Refused::Step => (ServiceErrorKind::Invalid, "InvalidArgumentException"),
-            };
-            let message = format!("{code}: {refused}");
-            ServiceError { operation: "UpdateShardCount", kind, message }
-        })
+        let called = cloud.stream.update_shard_count(target, now);
+        called.map_err(|refused| service_error("UpdateShardCount", refused))
     }
 
     async fn opted_in(&self) -> Result<Vec<Found>, ServiceError> {
@@ -157,4 +167,16 @@ impl Clock for Service<'_> {
         let now = cloud.now;
         cloud.stream.advance(now);
     }
+}
+
+/// A refusal as the SDK gives it.
+fn service_error(operation: &'static str, refused: Refused) -> ServiceError {
+    let (kind, code) = match refused {
+        Refused::InUse => (ServiceErrorKind::InUse, "ResourceInUseException"),
+        Refused::CallsSpent | Refused::AccountLimit => {
+            (ServiceErrorKind::LimitExceeded, "LimitExceededException")
+        }
+        Refused::Step | Refused::Range => (ServiceErrorKind::Invalid, "InvalidArgumentException"),
+    };
+    ServiceError { operation, kind, message: format!("{code}: {refused}") }
 }

@@ -1,9 +1,7 @@
-//! Traffic as a volume: what a span of time offers, and what a set of shards takes of it.
+//! Traffic as a volume: what a span of time offers, and what a shard takes of it.
 //!
 //! A real history has billions of records. Their volume is accounted for exactly, as a fluid spread
 //! evenly over the hash keys; the records that are carried one by one are a sample of it.
-
-use crate::shard::HashRange;
 
 /// Bytes and records, of a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -37,9 +35,8 @@ impl Volume {
 /// 2026-11).
 pub const SHARD_PER_SECOND: Volume = Volume { bytes: 1_048_576.0, records: 1_000.0 };
 
-/// The share of a volume that a shard takes of what falls into its range within some seconds.
-pub fn accepted_share(volume: Volume, range: HashRange, seconds: f64) -> f64 {
-    let offered = volume.times(range.share());
+/// The share that a shard takes of what falls into its range within some seconds.
+pub fn accepted_share(offered: Volume, seconds: f64) -> f64 {
     let limit = |offered: f64, per_second: f64| {
         if offered > 0.0 { (per_second * seconds / offered).min(1.0) } else { 1.0 }
     };
@@ -53,18 +50,15 @@ mod tests {
 
     #[test]
     fn the_tighter_limit_counts() {
-        let all = HashRange { start: 0, end: u128::MAX };
-        let half = HashRange { start: 0, end: u128::MAX / 2 };
         let volume = |bytes, records| Volume { bytes, records };
         let cases = [
-            (volume(0.0, 0.0), all, 1.0),
-            (volume(1_048_576.0, 1_000.0), all, 1.0),
-            (volume(2_097_152.0, 1_000.0), all, 0.5),
-            (volume(2_097_152.0, 4_000.0), all, 0.25),
-            (volume(2_097_152.0, 4_000.0), half, 0.5),
+            (volume(0.0, 0.0), 1.0),
+            (volume(1_048_576.0, 1_000.0), 1.0),
+            (volume(2_097_152.0, 1_000.0), 0.5),
+            (volume(2_097_152.0, 4_000.0), 0.25),
         ];
-        for (volume, range, share) in cases {
-            assert!((accepted_share(volume, range, 1.0) - share).abs() < 1e-9, "{volume:?}");
+        for (volume, share) in cases {
+            assert!((accepted_share(volume, 1.0) - share).abs() < 1e-9, "{volume:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod alarms;
 pub mod cloud;
 pub mod delivery;
 pub mod fluid;
+pub mod keys;
 pub mod ledger;
 pub mod mapping;
 pub mod metrics;

@@ -11,6 +11,9 @@ const MINUTE_SECONDS: i64 = 60;
 /// A metric: its namespace and name. The model has one stream, so the dimension is left out.
 pub type Name = (&'static str, &'static str);
 
+/// A metric of the stream, or of one of its shards.
+type Series = (Name, Option<u32>);
+
 /// `AWS/Kinesis IncomingBytes`.
 pub const INCOMING_BYTES: Name = ("AWS/Kinesis", "IncomingBytes");
 /// `AWS/Kinesis IncomingRecords`.
@@ -58,7 +61,7 @@ impl Default for Delay {
 pub struct Metrics {
     delay: Delay,
     random: Pcg64Mcg,
-    series: BTreeMap<Name, BTreeMap<Timestamp, Reported>>,
+    series: BTreeMap<Series, BTreeMap<Timestamp, Reported>>,
     keep: SignedDuration,
 }
 
@@ -70,8 +73,17 @@ impl Metrics {
 
     /// Reports a value at a moment.
     pub fn put(&mut self, name: Name, at: Timestamp, value: f64) {
+        self.put_series((name, None), at, value);
+    }
+
+    /// Reports a value of one shard.
+    pub fn put_shard(&mut self, name: Name, shard: u32, at: Timestamp, value: f64) {
+        self.put_series((name, Some(shard)), at, value);
+    }
+
+    fn put_series(&mut self, series: Series, at: Timestamp, value: f64) {
         let minute = minute_of(at);
-        let series = self.series.entry(name).or_default();
+        let series = self.series.entry(series).or_default();
         if let Some(reported) = series.get_mut(&minute) {
             reported.sum += value;
             reported.maximum = reported.maximum.max(value);
@@ -100,8 +112,30 @@ impl Metrics {
         to: Timestamp,
         now: Timestamp,
     ) -> impl Iterator<Item = (Timestamp, &Reported)> {
+        self.visible_series((name, None), from, to, now)
+    }
+
+    /// The minutes of one shard that can be read by now.
+    pub fn visible_shard(
+        &self,
+        name: Name,
+        shard: u32,
+        from: Timestamp,
+        to: Timestamp,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, &Reported)> {
+        self.visible_series((name, Some(shard)), from, to, now)
+    }
+
+    fn visible_series(
+        &self,
+        series: Series,
+        from: Timestamp,
+        to: Timestamp,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, &Reported)> {
         self.series
-            .get(&name)
+            .get(&series)
             .into_iter()
             .flat_map(move |series| series.range(from..=to))
             .filter(move |(_, reported)| reported.visible_at <= now)

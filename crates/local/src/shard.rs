@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use md5::{Digest, Md5};
+use tidegate_autoscaler::shards::Sample;
+
+use crate::stream::Offered;
+
+/// Records of a shard that a sample holds at the most.
+const MOST_SAMPLED: usize = 2_000;
 
 /// One record, as it is kept in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +47,11 @@ impl HashRange {
     }
 }
 
+/// The identifier of a shard.
+pub fn shard_id(number: u32) -> String {
+    format!("shardId-{number:012}")
+}
+
 /// The hash key of a partition key: MD5, read as an unsigned number ("PartitionKey" in the API
 /// reference of PutRecord, 2026-11).
 pub fn hash_key(partition_key: &str) -> u128 {
@@ -57,6 +68,8 @@ pub struct Shard {
     /// The shards it was made from: one after a split, two after a merge. In the place of one that
     /// was closed before it took a record stand those that it was made from.
     pub parents: Vec<u32>,
+    /// The first of them as ListShards names it, whatever became of it.
+    pub parent: Option<u32>,
     /// Whether it still takes records.
     pub open: bool,
     /// What each reader has not yet taken.
@@ -66,6 +79,10 @@ pub struct Shard {
     /// How much of a rejected record is owed: records stand for a volume, and are rejected in the
     /// proportion in which the volume is.
     pub(crate) owed: f64,
+    /// What was offered to it last.
+    pub offered: Offered,
+    /// The newest records that it took.
+    sampled: VecDeque<Sample>,
 }
 
 impl Shard {
@@ -73,21 +90,35 @@ impl Shard {
         Self {
             number,
             range,
+            parent: parents.first().copied(),
             parents,
             open: true,
             unread: vec![VecDeque::new(); readers],
             unused: true,
             owed: 0.0,
+            offered: Offered::default(),
+            sampled: VecDeque::new(),
         }
     }
 
     /// Its identifier.
     pub fn id(&self) -> String {
-        format!("shardId-{:012}", self.number)
+        shard_id(self.number)
+    }
+
+    /// The newest records that it took.
+    pub fn sample(&self) -> Vec<Sample> {
+        self.sampled.iter().copied().collect()
     }
 
     pub(crate) fn push(&mut self, record: &Arc<Record>) {
         self.unused = false;
+        if self.sampled.len() == MOST_SAMPLED {
+            self.sampled.pop_front();
+        }
+        let bytes = record.data.len() + record.partition_key.len();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.sampled.push_back(Sample { hash: hash_key(&record.partition_key), bytes });
         for queue in &mut self.unread {
             queue.push_back(record.clone());
         }

@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_autoscaler::limits;
+use tidegate_autoscaler::shards::boundary;
 
 use crate::fluid::{Volume, accepted_share};
+use crate::keys::Keys;
 use crate::shard::{HashRange, Record, Shard, hash_key};
 
 const CALL_WINDOW: SignedDuration = SignedDuration::from_hours(24);
@@ -56,7 +58,7 @@ pub struct Offered {
     pub records_rejected: u64,
 }
 
-/// Why UpdateShardCount was refused.
+/// Why UpdateShardCount or SplitShard was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// A reshard is under way.
@@ -71,6 +73,10 @@ pub enum Refused {
     /// The account has no room for the reshard.
     #[error("the account's shard limit would be exceeded on the way")]
     AccountLimit,
+    /// There is no such open shard, or the key is not more than one above its first and below its
+    /// last.
+    #[error("there is no such open shard, or it cannot be split at that key")]
+    Range,
 }
 
 enum Operation {
@@ -87,12 +93,18 @@ pub struct Stream {
     accepted_calls: VecDeque<Timestamp>,
     next_number: u32,
     next_sequence: u64,
+    /// How the load is spread over the keys.
+    pub keys: Keys,
+    /// Whether the stream publishes the metrics of its shards.
+    pub has_shard_metrics: bool,
     /// The stream's tags.
     pub tags: BTreeMap<String, String>,
     /// UpdateShardCount calls that were accepted.
     pub calls_made: u64,
-    /// UpdateShardCount calls that were refused.
+    /// UpdateShardCount and SplitShard calls that were refused.
     pub calls_rejected: u64,
+    /// SplitShard calls that were accepted.
+    pub splits_made: u64,
     /// What the open shards were billed so far.
     pub shard_hours: f64,
 }
@@ -107,9 +119,12 @@ impl Stream {
             accepted_calls: VecDeque::new(),
             next_number: 0,
             next_sequence: 0,
+            keys: Keys::default(),
+            has_shard_metrics: false,
             tags: BTreeMap::new(),
             calls_made: 0,
             calls_rejected: 0,
+            splits_made: 0,
             shard_hours: 0.0,
             settings,
         };
@@ -173,11 +188,13 @@ impl Stream {
     ) -> Offered {
         let mut offered = Offered::default();
         let mut shares = BTreeMap::new();
-        for shard in self.shards.values().filter(|shard| shard.open) {
-            let share = accepted_share(volume, shard.range, seconds);
-            let of_shard = volume.times(shard.range.share());
-            offered.accepted.add(of_shard.times(share));
-            offered.rejected.add(of_shard.times(1.0 - share));
+        for shard in self.shards.values_mut().filter(|shard| shard.open) {
+            let of_shard = volume.times(self.keys.share(shard.range));
+            let share = accepted_share(of_shard, seconds);
+            let (accepted, rejected) = (of_shard.times(share), of_shard.times(1.0 - share));
+            offered.accepted.add(accepted);
+            offered.rejected.add(rejected);
+            shard.offered = Offered { accepted, rejected, ..Offered::default() };
             shares.insert(shard.number, share);
         }
         for put in puts {
@@ -240,6 +257,30 @@ impl Stream {
         self.pending = plan(&self.boundaries(), target);
         self.next_operation = Some(now + self.settings.per_operation);
         Ok(())
+    }
+
+    /// SplitShard. It does not count towards the calls of the day (no limit of a day is stated in
+    /// its API reference, 2026-11).
+    ///
+    /// # Errors
+    /// When a limit forbids it; the refusal is counted.
+    pub fn split_shard(&mut self, shard: u32, at: u128, now: Timestamp) -> Result<(), Refused> {
+        let range = self.shards.get(&shard).filter(|shard| shard.open).map(|shard| shard.range);
+        let fits = |range: HashRange| at > range.start.saturating_add(1) && at < range.end;
+        let verdict = if self.is_updating() {
+            Err(Refused::InUse)
+        } else if !range.is_some_and(fits) {
+            Err(Refused::Range)
+        } else if self.open_shards() >= self.settings.account_shards {
+            Err(Refused::AccountLimit)
+        } else {
+            self.splits_made += 1;
+            self.pending = VecDeque::from([Operation::Split(at)]);
+            self.next_operation = Some(now + self.settings.per_operation);
+            return Ok(());
+        };
+        self.calls_rejected += 1;
+        verdict
     }
 
     fn check(&mut self, target: u32, now: Timestamp) -> Result<(), Refused> {
@@ -338,13 +379,6 @@ impl Stream {
         }
         self.open(HashRange { start: low.start, end: high.end }, vec![left, right]);
     }
-}
-
-/// The start of the range `index` of `count` even ones.
-fn boundary(index: u32, count: u32) -> u128 {
-    let width = u128::MAX / u128::from(count);
-    let rest = u128::MAX % u128::from(count) + 1;
-    width * u128::from(index) + rest * u128::from(index) / u128::from(count)
 }
 
 /// The operations of a uniform reshard, from the lowest boundary to the highest: a new one is split

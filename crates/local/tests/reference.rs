@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use tidegate_local::reference::{Name, Run, Settings, simulate};
+use tidegate_local::fluid::Volume;
+use tidegate_local::reference::{Kind, Name, Run, Settings, simulate};
 use tidegate_local::trace::Trace;
 
 /// Shard-hours and percent of bytes throttled.
@@ -187,4 +188,29 @@ fn replay(trace: &Trace, run: &Run) -> Result<(), String> {
         return Err(format!("{throttled} throttled minutes instead of {}", run.throttled_minutes));
     }
     Ok(())
+}
+
+/// Demand that doubles every hour, until all calls are spent and beyond.
+#[test]
+fn a_complete_split_serves_what_no_call_is_left_for() {
+    let load = |minute: i32| 2_f64.powf(f64::from(minute) / 60.0).min(4_500.0);
+    let minute = |minute| Volume { bytes: load(minute) * 1e5, records: load(minute) * 1_000.0 };
+    let start = jiff::Timestamp::from_second(1_788_220_800).unwrap();
+    let trace = Trace { start, minutes: (0..900).map(minute).collect() };
+    let run = |split_fallback| {
+        let per_operation = jiff::SignedDuration::from_millis(500);
+        let settings = Settings { per_operation, split_fallback, ..Settings::default() };
+        simulate(Name::Tidegate, &trace, settings).unwrap()
+    };
+    let (without, with) = (run(false), run(true));
+    let splits = |run: &Run| -> Vec<(u32, u32)> {
+        let splits = run.calls.iter().filter(|call| call.change.kind == Kind::Split);
+        splits.map(|call| (call.from, call.change.to)).collect()
+    };
+    assert_eq!((without.rejected, splits(&without)), (0, Vec::new()));
+    assert_eq!(with.rejected, 0);
+    assert!(!splits(&with).is_empty(), "{:?}", with.calls);
+    assert!(splits(&with).iter().all(|(from, to)| *to == from * 2), "{:?}", splits(&with));
+    let (before, after) = (without.throttled_bytes_pct, with.throttled_bytes_pct);
+    assert!(after < before / 2.0, "{before} % throttled without, {after} % with");
 }

@@ -12,6 +12,7 @@ use tidegate_autoscaler::fleet::{self, Fleet, Summary};
 use tidegate_autoscaler::look::unseen;
 use tidegate_autoscaler::port::{Clock, LedgerStore, StreamService};
 use tidegate_autoscaler::run::{self, Ports};
+use tidegate_autoscaler::shards::ShardService;
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
 use crate::figures::{self, Figures};
@@ -50,7 +51,7 @@ const ANSWER_TIME: SignedDuration = SignedDuration::from_secs(2);
 /// ("Lambda quotas", Lambda Developer Guide, 2026-11).
 const ANSWER_BYTES: usize = 5 << 20;
 
-impl<S: StreamService + AlarmService + 'static, L: LedgerStore + 'static> Function
+impl<S: StreamService + ShardService + AlarmService + 'static, L: LedgerStore + 'static> Function
     for Autoscaler<S, L>
 {
     async fn invoke(&self, invocation: Invocation) -> Result<Vec<u8>, FunctionError> {
@@ -83,7 +84,7 @@ impl<S: StreamService + AlarmService + 'static, L: LedgerStore + 'static> Functi
     }
 }
 
-impl<S: StreamService, L: LedgerStore> Autoscaler<S, L> {
+impl<S: StreamService + ShardService, L: LedgerStore> Autoscaler<S, L> {
     const fn ports(&self, deadline: Timestamp) -> Ports<'_, S, L, Wall> {
         Ports { service: &self.service, ledger: self.ledger.as_ref(), clock: &Wall, deadline }
     }

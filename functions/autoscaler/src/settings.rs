@@ -3,7 +3,7 @@
 use tidegate_autoscaler::alarms::AlarmSettings;
 use tidegate_autoscaler::event::is_stream_name;
 use tidegate_autoscaler::limits::MAX_SHARDS;
-use tidegate_autoscaler::policy::{MissingIteratorAge, Mode, Policy};
+use tidegate_autoscaler::policy::{HotShards, MissingIteratorAge, Mode, Policy};
 use tidegate_autoscaler::schedule;
 use tidegate_autoscaler::tags::Wishes;
 use tidegate_runtime::settings::{self, SettingsError, Vars};
@@ -41,6 +41,7 @@ impl Settings {
             defaults.missing_iterator_age,
             missing_iterator_age,
         );
+        let hot_shards = settings.or("TIDEGATE_HOT_SHARDS", defaults.hot_shards, hot_shards);
         let mode = settings.or("TIDEGATE_MODE", Mode::Shadow, mode);
         let streams = settings.or("TIDEGATE_STREAMS", Vec::new(), streams);
         // Whoever names streams means these.
@@ -53,7 +54,14 @@ impl Settings {
         let prefix = settings.or("TIDEGATE_ALARM_PREFIX", "tidegate".to_owned(), alarm_prefix);
         let actions = settings.or("TIDEGATE_ALARM_ACTIONS", Vec::new(), alarm_actions);
         let alarms = manage.then_some(AlarmSettings { prefix, actions });
-        let policy = Policy { min_shards, max_shards, missing_iterator_age, schedules, ..defaults };
+        let policy = Policy {
+            min_shards,
+            max_shards,
+            missing_iterator_age,
+            hot_shards,
+            schedules,
+            ..defaults
+        };
         let wishes = Wishes { policy, mode };
         settings.finish(Self { wishes, streams, discover, ledger_table, alarms })
     }
@@ -64,6 +72,10 @@ fn shards(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|count| *count <= MAX_SHARDS)
         .ok_or_else(|| format!("a whole number of shards from 1 to {MAX_SHARDS}"))
+}
+
+fn hot_shards(text: &str) -> Result<HotShards, String> {
+    HotShards::from_word(text).ok_or_else(|| "split, report or off".to_owned())
 }
 
 fn mode(text: &str) -> Result<Mode, String> {
@@ -214,6 +226,7 @@ mod tests {
             (&[("TIDEGATE_SCHEDULES", r#"{"office": 7}"#)], "office: all of it: an object"),
             (&[("TIDEGATE_STREAMS", "a b")], "names of streams, separated by commas"),
             (&[("TIDEGATE_MISSING_ITERATOR_AGE", "0")], "hold or allow"),
+            (&[("TIDEGATE_HOT_SHARDS", "on")], "split, report or off"),
             (&[("TIDEGATE_DISCOVER", "yes")], "on or off"),
             (&[("TIDEGATE_LEDGER_TABLE", "my table")], "the name of a DynamoDB table"),
         ];

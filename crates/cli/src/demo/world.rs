@@ -26,9 +26,7 @@ use tidegate_local::cloud::{Cloud, Service};
 use tidegate_local::delivery::{self, Delivery};
 use tidegate_local::fluid::Volume;
 use tidegate_local::mapping::{self, Mapping};
-use tidegate_local::metrics::{
-    Delay, INCOMING_BYTES, INCOMING_RECORDS, ITERATOR_AGE, Metrics, OPEN_SHARDS, WRITE_THROTTLED,
-};
+use tidegate_local::metrics::{Delay, ITERATOR_AGE, Metrics, OPEN_SHARDS};
 use tidegate_local::objects::Folder;
 use tidegate_local::stream::{self, Put, Stream};
 use tidegate_local::trace::{self, Trace};
@@ -292,9 +290,7 @@ impl<'a> World<'a> {
         measured.offered.add(volume);
         measured.accepted.add(offered.accepted);
         if !volume.is_empty() {
-            cloud.metrics.put(INCOMING_BYTES, self.now, offered.accepted.bytes);
-            cloud.metrics.put(INCOMING_RECORDS, self.now, offered.accepted.records);
-            cloud.metrics.put(WRITE_THROTTLED, self.now, offered.rejected.records);
+            cloud.report(&offered);
         }
         if let Some(minute) = measured.minutes.last_mut() {
             minute.shards = cloud.stream.open_shards();

@@ -100,6 +100,9 @@ pub struct Settings {
     pub heartbeat_minutes: usize,
     /// What Tidegate weighs against what.
     pub tuning: Tuning,
+    /// Whether Tidegate may split all shards, one by one, when its calls are spent, as it does where
+    /// it is deployed. Off: published figures are without it.
+    pub split_fallback: bool,
 }
 
 impl Default for Settings {
@@ -110,6 +113,7 @@ impl Default for Settings {
             per_operation: SignedDuration::from_secs(30),
             heartbeat_minutes: 5,
             tuning: Tuning::default(),
+            split_fallback: false,
         }
     }
 }

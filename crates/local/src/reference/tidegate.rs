@@ -10,6 +10,7 @@ use tidegate_autoscaler::hot::SeenShards;
 use tidegate_autoscaler::ledger::REMEMBERED;
 use tidegate_autoscaler::look::LOOK_BACK;
 use tidegate_autoscaler::observation::{self, Capacity, Description, Observation, Status};
+use tidegate_autoscaler::shards::Layout;
 use tidegate_autoscaler::{Mode, Policy as Rules, decide};
 
 use super::Settings;
@@ -37,6 +38,7 @@ pub struct Tidegate {
     metrics: Metrics,
     observation: Observation,
     history: History,
+    split_fallback: bool,
     /// Minutes that were taken over from what is visible.
     known: usize,
 }
@@ -61,6 +63,7 @@ impl Tidegate {
                 absurd_points: 0,
             },
             history: History::default(),
+            split_fallback: settings.split_fallback,
             known: 0,
         }
     }
@@ -95,6 +98,14 @@ impl Tidegate {
         }
     }
 
+    /// The shards of the model are even. A complete split is only decided on where they are known.
+    fn know_shards(&mut self, open: u32) {
+        let known = self.observation.shards.layout.as_ref().map(Layout::count);
+        if self.split_fallback && known != Some(open) {
+            self.observation.shards.layout = Some(Layout::even(open));
+        }
+    }
+
     /// Whether an alarm or the heartbeat wakes the function.
     fn is_woken(&mut self, seen: &Seen<'_>) -> bool {
         let mut woken = seen.minute.is_multiple_of(self.heartbeat_minutes);
@@ -117,17 +128,21 @@ impl Policy for Tidegate {
             if updating { Status::Updating } else { Status::Active };
         self.observation.description.open_shards = seen.open;
         self.metrics.put(OPEN_SHARDS, seen.now, f64::from(seen.open));
+        self.know_shards(seen.open);
         let decision =
             decide(&self.observation, &self.rules, &self.history, Mode::Active, seen.now);
-        let plan = decision.plan()?;
-        // As the function does: the call is written down before it is made.
-        self.history.calls = self.history.calls.with(seen.now);
-        Some(Change {
-            to: plan.to,
-            kind: Kind::Update,
-            reason: decision.reason.code(),
-            message: decision.message,
-        })
+        let shards = &self.history.shards;
+        self.history.shards = shards.with(self.observation.shards.layout.as_ref(), &decision);
+        let (to, kind) = match (decision.plan(), decision.complete) {
+            (Some(plan), _) => {
+                // As the function does: the call is written down before it is made.
+                self.history.calls = self.history.calls.with(seen.now);
+                (plan.to, Kind::Update)
+            }
+            (None, Some(plan)) => (plan.to, Kind::Split),
+            (None, None) => return None,
+        };
+        Some(Change { to, kind, reason: decision.reason.code(), message: decision.message })
     }
 }
 

@@ -10,11 +10,12 @@ use std::task::{Context, Poll};
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
-use tidegate_autoscaler::observation::{Account, Description, Metrics};
+use tidegate_autoscaler::observation::{Account, Description, Metrics, Point};
 use tidegate_autoscaler::port::{
     Clock, Found, LedgerStore, ServiceError, ServiceErrorKind, Stored, StreamService, Tally,
     Written,
 };
+use tidegate_autoscaler::shards::{Sample, Shard, ShardService};
 use tidegate_local::cloud::Service;
 use tidegate_local::ledger::Ledger;
 
@@ -126,6 +127,67 @@ impl StreamService for Line<'_> {
 
     fn tally(&self) -> &Tally {
         self.wire.service.tally()
+    }
+}
+
+impl ShardService for Line<'_> {
+    async fn shards(&self, stream: &str) -> Result<Vec<Shard>, ServiceError> {
+        self.call("ListShards", async || self.wire.service.shards(stream).await).await
+    }
+
+    async fn has_shard_metrics(&self, stream: &str) -> Result<bool, ServiceError> {
+        let read = async || self.wire.service.has_shard_metrics(stream).await;
+        self.call("DescribeStreamSummary", read).await
+    }
+
+    async fn shard_metrics(
+        &self,
+        stream: &str,
+        shards: &[String],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<BTreeMap<String, Metrics>, ServiceError> {
+        let read = async || self.wire.service.shard_metrics(stream, shards, from, to).await;
+        self.call("GetMetricData", read).await
+    }
+
+    async fn enable_shard_metrics(&self, stream: &str) -> Result<(), ServiceError> {
+        let enable = async || self.wire.service.enable_shard_metrics(stream).await;
+        self.call("EnableEnhancedMonitoring", enable).await
+    }
+
+    async fn disable_shard_metrics(&self, stream: &str) -> Result<(), ServiceError> {
+        let disable = async || self.wire.service.disable_shard_metrics(stream).await;
+        self.call("DisableEnhancedMonitoring", disable).await
+    }
+
+    async fn sample(&self, stream: &str, shard: &str) -> Result<Vec<Sample>, ServiceError> {
+        self.call("GetRecords", async || self.wire.service.sample(stream, shard).await).await
+    }
+
+    async fn split_shard(
+        &self,
+        stream: &str,
+        shard: &str,
+        new_starting_hash: u128,
+    ) -> Result<(), ServiceError> {
+        let split = async || self.wire.service.split_shard(stream, shard, new_starting_hash).await;
+        self.call("SplitShard", split).await
+    }
+
+    async fn consumers(&self, stream: &str) -> Result<Vec<String>, ServiceError> {
+        self.call("ListStreamConsumers", async || self.wire.service.consumers(stream).await).await
+    }
+
+    async fn consumer_age(
+        &self,
+        stream: &str,
+        consumers: &[String],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Point>, ServiceError> {
+        let read = async || self.wire.service.consumer_age(stream, consumers, from, to).await;
+        self.call("GetMetricData", read).await
     }
 }
 
