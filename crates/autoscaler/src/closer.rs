@@ -1,4 +1,4 @@
-//! A closer look: what is read of single shards, where it can change the answer, and what turns
+//! A closer look: what is read of single shards and of fan-out consumers, where it can change the answer, and what turns
 //! their metrics on and off.
 //!
 //! Nothing here fails a look. What cannot be read stays unknown, and the decision says so.
@@ -6,13 +6,15 @@
 use jiff::Timestamp;
 
 use crate::decision::{Action, Applied, Decision, Need};
+use crate::fan_out;
 use crate::hot::SeenShards;
 use crate::observation;
 use crate::policy::STALE_AFTER;
 use crate::shards::{Layout, ShardService};
 
-/// Times that a decision may ask for more: the metrics of the shards, then samples.
-pub const ROUNDS: usize = 2;
+/// Times that a decision may ask for more: the metrics of the shards, then samples, then the
+/// consumers with enhanced fan-out.
+pub const ROUNDS: usize = 3;
 
 /// The open shards and their ranges: one request a thousand shards, of a quota of its own
 /// (ListShards: 1,000 a second and stream, its API reference, 2026-11).
@@ -32,6 +34,7 @@ pub async fn read<S: ShardService>(
     for need in needs {
         match need {
             Need::ShardMetrics => metrics(service, stream, seen, now).await,
+            Need::FanOut => seen.fan_out = fan_out::read(service, stream, now).await,
             Need::Sample { shard } => {
                 let sample = service.sample(stream, shard).await.ok();
                 seen.samples.insert(shard.clone(), sample);

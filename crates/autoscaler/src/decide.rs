@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::decision::{Action, Applied, Decision, Reason, Stage};
 use crate::demand::{self, Demand};
+use crate::fan_out::FanOut;
 use crate::forecast::{self, Forecast, NEAR_BLOCKS};
 use crate::history::{Calls, History};
 use crate::hot::ROOM_PERCENT;
@@ -337,11 +338,16 @@ fn guard(
     }
     let ages =
         observation.minutes.range(now - STALE_AFTER..).filter_map(|(_, m)| m.iterator_age_ms);
-    match ages.max() {
+    let fan_out = observation.shards.fan_out;
+    let behind = match fan_out {
+        FanOut::Behind(age) => Some(age),
+        FanOut::Unasked | FanOut::Absent | FanOut::Unknown => None,
+    };
+    let may_be_unknown = policy.missing_iterator_age == MissingIteratorAge::Allow;
+    match ages.max().max(behind) {
         Some(age) if u128::from(age) > MAX_ITERATOR_AGE.as_millis() => Err(Reason::IteratorAge),
-        None if policy.missing_iterator_age == MissingIteratorAge::Hold => {
-            Err(Reason::IteratorAgeUnknown)
-        }
+        Some(_) if fan_out == FanOut::Unknown && !may_be_unknown => Err(Reason::IteratorAgeUnknown),
+        None if !may_be_unknown => Err(Reason::IteratorAgeUnknown),
         Some(_) | None => Ok(()),
     }
 }

@@ -223,6 +223,8 @@ pub enum Need {
         /// The shard.
         shard: String,
     },
+    /// How far the consumers with enhanced fan-out are behind.
+    FanOut,
 }
 
 /// What became of the plan.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Action, Basis, Decision, Split};
 use crate::demand::demand_of;
+use crate::fan_out::FanOut;
 use crate::observation::Minute;
 use crate::policy::{Mode, STALE_AFTER};
 use crate::shards::{Layout, Sample, Shard};
@@ -52,7 +53,7 @@ pub const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 /// A split shows in the count of the shards at one of the next looks, within this time.
 const SPLITS_SHOW: SignedDuration = SignedDuration::from_hours(1);
 
-/// What was read of single shards, as far as anybody read it.
+/// What was read of single shards, as far as anybody read it, and of who reads them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SeenShards {
     /// The open shards; `None` when they could not be read, and even ranges are assumed.
@@ -63,6 +64,8 @@ pub struct SeenShards {
     pub minutes: Option<BTreeMap<String, BTreeMap<Timestamp, Minute>>>,
     /// What was sampled of a shard's records; `None` for a shard where that was refused.
     pub samples: BTreeMap<String, Option<Vec<Sample>>>,
+    /// How far the consumers with enhanced fan-out are behind.
+    pub fan_out: FanOut,
 }
 
 /// What is remembered of a stream's shards between two looks.

@@ -16,6 +16,7 @@ pub mod decide;
 pub mod decision;
 pub mod demand;
 pub mod event;
+pub mod fan_out;
 pub mod fleet;
 pub mod forecast;
 pub mod history;

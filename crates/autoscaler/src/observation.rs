@@ -137,7 +137,7 @@ const IMPLAUSIBLE: f64 = 1e15;
     clippy::cast_sign_loss,
     reason = "the range was checked on the line before"
 )]
-fn plausible(value: f64) -> Option<u64> {
+pub(crate) fn plausible(value: f64) -> Option<u64> {
     (0.0..IMPLAUSIBLE).contains(&value).then(|| value.round() as u64)
 }
 

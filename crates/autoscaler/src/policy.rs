@@ -24,7 +24,7 @@ pub enum Mode {
 pub enum MissingIteratorAge {
     /// It waits: a consumer that died publishes none, and fewer shards would slow its recovery.
     Hold,
-    /// It goes on: for streams that are read by enhanced fan-out alone, or by nobody.
+    /// It goes on: for streams that nobody reads all the time.
     Allow,
 }
 

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use crate::decision::{Action, Need, Reason, Split};
+use crate::fan_out::FanOut;
 use crate::hot::Memory;
 use crate::observation::Observation;
 use crate::policy::{HotShards, Policy};
@@ -148,6 +149,12 @@ pub fn compose(
         Err(reason) => Verdict::hold(open, reason),
     };
     verdict.needs = spread.needs;
+    let fewer = verdict.action == Action::Resize && verdict.target < open;
+    if observation.shards.fan_out == FanOut::Unasked
+        && (fewer || verdict.reason == Reason::IteratorAgeUnknown)
+    {
+        verdict.needs.push(Need::FanOut);
+    }
     verdict.found = found;
     if verdict.action == Action::Hold && verdict.splits.is_empty() {
         verdict.splits = spread.splits;

@@ -22,6 +22,8 @@ pub const INCOMING_RECORDS: Name = ("AWS/Kinesis", "IncomingRecords");
 pub const WRITE_THROTTLED: Name = ("AWS/Kinesis", "WriteProvisionedThroughputExceeded");
 /// `AWS/Kinesis GetRecords.IteratorAgeMilliseconds`.
 pub const ITERATOR_AGE: Name = ("AWS/Kinesis", "GetRecords.IteratorAgeMilliseconds");
+/// `AWS/Kinesis SubscribeToShardEvent.MillisBehindLatest`, of the worst consumer.
+pub const MILLIS_BEHIND: Name = ("AWS/Kinesis", "SubscribeToShardEvent.MillisBehindLatest");
 /// `Tidegate OpenShards`, which the autoscaler publishes.
 pub const OPEN_SHARDS: Name = ("Tidegate", "OpenShards");
 

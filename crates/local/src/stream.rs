@@ -97,6 +97,8 @@ pub struct Stream {
     pub keys: Keys,
     /// Whether the stream publishes the metrics of its shards.
     pub has_shard_metrics: bool,
+    /// The names of the consumers with enhanced fan-out.
+    pub fan_out: Vec<String>,
     /// The stream's tags.
     pub tags: BTreeMap<String, String>,
     /// UpdateShardCount calls that were accepted.
@@ -121,6 +123,7 @@ impl Stream {
             next_sequence: 0,
             keys: Keys::default(),
             has_shard_metrics: false,
+            fan_out: Vec::new(),
             tags: BTreeMap::new(),
             calls_made: 0,
             calls_rejected: 0,

@@ -28,7 +28,7 @@ use tidegate_autoscaler::tags::{PAUSED_TAG, Wishes};
 use tidegate_autoscaler::{Mode, Policy, Reason};
 use tidegate_local::cloud::{Cloud, Service};
 use tidegate_local::fluid::Volume;
-use tidegate_local::metrics::{Delay, ITERATOR_AGE, Metrics};
+use tidegate_local::metrics::{Delay, ITERATOR_AGE, MILLIS_BEHIND, Metrics};
 use tidegate_local::stream::{Settings, Stream};
 
 fn at(minute: i64) -> Timestamp {
@@ -48,8 +48,14 @@ fn cloud(shards: u32, gaps: f64, seed: u64) -> Mutex<Cloud> {
     Mutex::new(Cloud { stream, metrics, now: at(0) })
 }
 
-/// A minute of load, in shards.
+/// A minute of load, in shards, with a consumer that keeps up.
 fn offer(cloud: &Mutex<Cloud>, minute: i64, shards: f64) {
+    offer_unread(cloud, minute, shards);
+    cloud.lock().unwrap().metrics.put(ITERATOR_AGE, at(minute), 0.0);
+}
+
+/// A minute of load, in shards, that nobody reads.
+fn offer_unread(cloud: &Mutex<Cloud>, minute: i64, shards: f64) {
     let mut cloud = cloud.lock().unwrap();
     cloud.now = at(minute);
     let now = cloud.now;
@@ -57,7 +63,6 @@ fn offer(cloud: &Mutex<Cloud>, minute: i64, shards: f64) {
     let volume = Volume { bytes: shards * 6e6, records: shards * 60_000.0 };
     let offered = cloud.stream.offer(volume, Vec::new(), 60.0, now);
     cloud.report(&offered);
-    cloud.metrics.put(ITERATOR_AGE, now, 0.0);
 }
 
 fn look<S: StreamService + ShardService + Clock>(service: &S, mode: Mode) -> Decision {
@@ -121,6 +126,51 @@ fn tags_pause_and_guard() {
     let cloud = overloaded();
     cloud.lock().unwrap().stream.tags.insert(PAUSED_TAG.to_owned(), "false".to_owned());
     assert_eq!(look(&Service::new(&cloud), Mode::Active).action, Action::Resize);
+}
+
+/// Sixteen shards under a load of one, with the ages that are published each minute: of the
+/// consumer that polls, and of the one with enhanced fan-out.
+fn idle(polled: Option<f64>, fan_out: Option<Option<f64>>) -> Mutex<Cloud> {
+    let cloud = cloud(16, 0.0, 1);
+    for minute in 0..180 {
+        offer_unread(&cloud, minute, 1.0);
+        let mut cloud = cloud.lock().unwrap();
+        let ages = [(ITERATOR_AGE, polled), (MILLIS_BEHIND, fan_out.flatten())];
+        for (name, age) in ages {
+            if let Some(age) = age {
+                cloud.metrics.put(name, at(minute), age);
+            }
+        }
+    }
+    let mut seen = cloud.lock().unwrap();
+    seen.stream.fan_out.extend(fan_out.map(|_| "reports".to_owned()));
+    seen.now = at(180);
+    drop(seen);
+    cloud
+}
+
+#[test]
+fn a_consumer_that_is_behind_or_unknown_holds_a_scale_down() {
+    const FRESH: Option<f64> = Some(0.0);
+    const BEHIND: Option<f64> = Some(900_000.0);
+    let cases = [
+        ("one that polls", FRESH, None, Ok(())),
+        ("one that polls, behind", BEHIND, None, Err(Reason::IteratorAge)),
+        ("nobody", None, None, Err(Reason::IteratorAgeUnknown)),
+        ("fan-out alone", None, Some(FRESH), Ok(())),
+        ("fan-out alone, behind", None, Some(BEHIND), Err(Reason::IteratorAge)),
+        ("fan-out alone, silent", None, Some(None), Err(Reason::IteratorAgeUnknown)),
+        ("both", FRESH, Some(FRESH), Ok(())),
+        ("both, fan-out behind", FRESH, Some(BEHIND), Err(Reason::IteratorAge)),
+        ("both, fan-out silent", FRESH, Some(None), Err(Reason::IteratorAgeUnknown)),
+    ];
+    for (name, polled, fan_out, expected) in cases {
+        let cloud = idle(polled, fan_out);
+        let decision = look(&Service::new(&cloud), Mode::Active);
+        let fewer = decision.target < decision.open_shards;
+        let found = if fewer { Ok(()) } else { Err(decision.reason) };
+        assert_eq!(found, expected, "{name}: {}", decision.message);
+    }
 }
 
 /// The model behind a line that fails at the calls that are named, counted from zero.

@@ -8,7 +8,7 @@ use tidegate_autoscaler::port::{ServiceError, ServiceErrorKind};
 use tidegate_autoscaler::shards::{Sample, Shard, ShardService};
 
 use super::{Service, service_error};
-use crate::metrics::{INCOMING_BYTES, INCOMING_RECORDS, Name, WRITE_THROTTLED};
+use crate::metrics::{INCOMING_BYTES, INCOMING_RECORDS, MILLIS_BEHIND, Name, WRITE_THROTTLED};
 use crate::shard::shard_id;
 use crate::stream::{Refused, Stream};
 
@@ -89,19 +89,19 @@ impl ShardService for Service<'_> {
     }
 
     async fn consumers(&self, stream: &str) -> Result<Vec<String>, ServiceError> {
-        let _known = self.known("ListStreamConsumers", stream)?;
-        Ok(Vec::new())
+        Ok(self.known("ListStreamConsumers", stream)?.stream.fan_out.clone())
     }
 
     async fn consumer_age(
         &self,
         stream: &str,
         _consumers: &[String],
-        _from: Timestamp,
-        _to: Timestamp,
+        from: Timestamp,
+        to: Timestamp,
     ) -> Result<Vec<Point>, ServiceError> {
-        let _known = self.known("GetMetricData", stream)?;
-        Ok(Vec::new())
+        let cloud = self.known("GetMetricData", stream)?;
+        let seen = cloud.metrics.visible(MILLIS_BEHIND, from, to, cloud.now);
+        Ok(seen.map(|(at, reported)| (at, reported.maximum)).collect())
     }
 }
 
