@@ -3,10 +3,13 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
 //! 2 wrong usage; commands that check: 4 errors.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod demo;
 mod page;
 mod plan;
 mod simulate;
+mod source;
 mod transform;
 
 use std::process::ExitCode;
@@ -48,6 +51,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What a build without the AWS SDK answers to a command that needs it.
+#[cfg(not(feature = "aws"))]
+fn needs_aws(what: &str) -> anyhow::Error {
+    let quote = |word: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{word}'") }
+    };
+    let words: Vec<_> = std::env::args().skip(1).map(quote).collect();
+    anyhow::anyhow!(
+        "{what} talks to AWS, and this build carries no AWS SDK: run `cargo tidegate-full {}`, or \
+         the installed binary",
+        words.join(" ")
+    )
 }
 
 /// One line for the person at the terminal.

@@ -21,14 +21,8 @@ pub struct Arguments {
 
 /// Without the AWS SDK there is nothing to look at.
 #[cfg(not(feature = "aws"))]
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Arguments { stream, min_shards, max_shards, json } = arguments;
-    let json = if *json { " --json" } else { "" };
-    anyhow::bail!(
-        "`plan` talks to AWS, and this build carries no AWS SDK: run `cargo tidegate-full plan \
-         --stream {stream} --min-shards {min_shards} --max-shards {max_shards}{json}`, or the \
-         installed binary"
-    )
+pub fn run(_arguments: &Arguments) -> anyhow::Result<()> {
+    Err(crate::needs_aws("`plan --stream`"))
 }
 
 /// Looks, decides and prints.

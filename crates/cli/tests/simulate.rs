@@ -102,7 +102,23 @@ fn the_table_names_bills_and_the_price_of_looking() {
     assert!(!text.contains("medians") && !text.contains("static-peak"), "{text}");
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("\"name\":\"shop\"") && page.contains("fewer_would_do"));
+    // It stands alone: nothing is fetched.
+    for outside in ["src=", "href=", "@import", "url(", "fetch("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
     assert!(!page.contains("TIDEGATE_"), "a slot was not filled");
+}
+
+/// With the AWS SDK the command would ask CloudWatch.
+#[cfg(not(feature = "aws"))]
+#[test]
+fn without_the_aws_sdk_a_stream_names_the_build_that_has_it() {
+    let output = simulate(&["--stream", "orders", "--since", "3d", "--save", "my orders.csv"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let full =
+        "run `cargo tidegate-full simulate --stream orders --since 3d --save 'my orders.csv'`";
+    assert!(said.contains(full), "{said}");
 }
 
 #[test]
@@ -113,8 +129,13 @@ fn mistakes_are_told_with_their_exit_code() {
     fs::create_dir(&empty).unwrap();
     let empty = empty.display().to_string();
     let twice = folder.path().display().to_string();
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 13] = [
         (&[], 2, "--trace <FILE.csv>"),
+        (&["--trace", &file, "--stream", "orders"], 2, "cannot be used with"),
+        (&["--trace", &file, "--since", "3d"], 2, "cannot be used with"),
+        (&["--stream", "orders", "--since", "16d"], 2, "from 1h to 15d"),
+        (&["--stream", "orders", "--since", "14"], 2, "a duration with its unit"),
+        (&["--trace", &file, "--save", "x.csv"], 2, "cannot be used with"),
         (&["--trace", &file, "--policy", "guess"], 2, "possible values: tidegate, static-peak"),
         (&["--trace", &file, "--heartbeat", "90s"], 2, "whole minutes from 1m to 1d"),
         (&["--trace", &file, "--heartbeat", "5"], 2, "a duration with its unit"),

@@ -16,6 +16,7 @@ pub mod mapping;
 pub mod metrics;
 pub mod objects;
 pub mod prefix;
+pub mod recorded;
 pub mod reference;
 pub mod shard;
 pub mod stream;

@@ -107,6 +107,19 @@ impl Trace {
         }
     }
 
+    /// The text of such a file.
+    pub fn to_csv(&self) -> String {
+        use std::fmt::Write;
+
+        let mut text = format!("{HEADER}\n");
+        let mut at = self.start.as_second();
+        for rate in &self.minutes {
+            let _ = writeln!(text, "{at},{},{}", rate.bytes, rate.records);
+            at += 60;
+        }
+        text
+    }
+
     /// Two days of a web shop, made from a seed: quiet nights, a busy afternoon, noise, and on the
     /// second evening a crowd that comes within minutes.
     pub fn generated(seed: u64) -> Self {
@@ -185,6 +198,7 @@ mod tests {
         assert_eq!(trace.minutes[1], Volume { bytes: 0.0, records: 2000.5 });
         assert_eq!(trace.total().records, 60.0 * 2010.5);
         assert!((trace.first_hour_peak() - 2.0005).abs() < 1e-9);
+        assert_eq!(Trace::parse(&trace.to_csv(), "t.csv").unwrap(), trace);
     }
 
     #[test]

@@ -9,7 +9,8 @@ const stamp = m => new Date(startMs + m * 60000).toISOString().slice(0, 16).repl
 const minuteOf = at => Math.round((Date.parse(at) - startMs) / 60000);
 function openSpan(start, minutes) { startMs = start; count = minutes; view = [0, minutes]; }
 
-const W = 1180, L = 46, R = 8, B = 18, T = 12;
+let W = 1180;
+const L = 46, R = 8, B = 18, T = 12;
 const sum = (a, i, j) => { let s = 0; for (; i < j; i++) s += a[i]; return s; };
 const max = (a, i, j) => { let s = 0; for (; i < j; i++) if (a[i] > s) s = a[i]; return s; };
 const NS = 'http://www.w3.org/2000/svg';
@@ -56,15 +57,18 @@ function mark(svg, y, m, from, to, color, explain) {
 }
 function ticks(top, most = 4) { const rough = top / most, unit = 10 ** Math.floor(Math.log10(rough)), step = [1, 2, 5, 10].find(f => f * unit >= rough) * unit, list = []; for (let v = 0; v <= top * 1.0001; v += step) list.push(v); return list; }
 function timeTicks() {
-  const wide = view[1] - view[0], step = [10, 30, 60, 180, 360, 720, 1440, 2880, 7200, 14400].find(s => wide / s <= 12) || 28800, list = [];
+  const wide = view[1] - view[0], step = [10, 30, 60, 180, 360, 720, 1440, 2880, 7200, 14400].find(s => wide / s <= Math.max(3, W / 95)) || 28800, list = [];
   const first = Math.ceil((view[0] + startMs / 60000) / step) * step - startMs / 60000;
   for (let m = first; m < view[1]; m += step) list.push([m, step >= 1440 ? stamp(m).slice(5, 10) : stamp(m).slice(11)]);
   return list;
 }
 function render() {
+  // As wide as the page leaves room for, so that letters keep their size.
+  W = Math.max(280, Math.round(panels[0]?.svg.clientWidth || W));
   for (const panel of panels) {
     const svg = panel.svg, H = panel.height;
     svg.replaceChildren();
+    svg.setAttribute('viewBox', `0 0 ${W} ${H}`);
     const top = Math.max(1e-9, panel.top(view[0], view[1])) * 1.08, y = v => T + (H - T - B) * (1 - v / top);
     for (const t of ticks(top, H < 100 ? 2 : 4)) { shape(svg, 'line', { x1: L, x2: W - R, y1: y(t), y2: y(t), class: 'grid' }); shape(svg, 'text', { x: L - 6, y: y(t) + 4, 'text-anchor': 'end' }).textContent = number(t); }
     for (const [m, label] of timeTicks()) shape(svg, 'text', { x: x(m), y: H - 3, 'text-anchor': 'middle' }).textContent = label;
@@ -78,15 +82,16 @@ document.body.append(tip);
 function place(event) { tip.style.display = 'block'; const w = tip.offsetWidth, h = tip.offsetHeight; tip.style.left = Math.max(8, Math.min(event.clientX + 16, innerWidth - w - 12)) + 'px'; tip.style.top = Math.max(8, Math.min(event.clientY + 16, innerHeight - h - 12)) + 'px'; }
 function rows(list) { const t = el('table'); for (const r of list) { const tr = el('tr'); r.forEach(v => tr.append(el('td', v))); t.append(tr); } return t; }
 let drag = null;
+let settle = 0;
+addEventListener('resize', () => { clearTimeout(settle); settle = setTimeout(render, 120); });
 function mount(into, list) {
   panels = list;
   into.replaceChildren();
   for (const panel of panels) {
     const box = el('div', undefined, 'panel'), key = el('span', undefined, 'key');
-    for (const [name, color] of panel.key) { const i = el('i'); i.style.background = color; key.append(i, name); }
+    for (const [name, color] of panel.key) { const i = el('i'), entry = el('span'); i.style.background = color; entry.append(i, name); key.append(entry); }
     box.append(key, el('h2', panel.title));
     panel.svg = document.createElementNS(NS, 'svg');
-    panel.svg.setAttribute('viewBox', `0 0 ${W} ${panel.height}`);
     box.append(panel.svg);
     into.append(box);
     const minute = event => { const r = panel.svg.getBoundingClientRect(), px = (event.clientX - r.left) / r.width * W; return Math.min(count - 1, Math.max(0, Math.round(view[0] + (px - L) / (W - L - R) * (view[1] - view[0])))); };

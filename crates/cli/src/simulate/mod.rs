@@ -7,25 +7,23 @@ mod table;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::builder::PossibleValue;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use jiff::SignedDuration;
 use tidegate_local::reference::{self, Name, Settings};
-use tidegate_local::trace::Trace;
 
 use self::outcome::{History, Outcome};
+use crate::source::{Named, Source};
 
 /// What to try on which history.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A traffic history: CSV with timestamp,bytes_per_s,records_per_s, a row a minute; or a folder
-    /// of them [repeatable]
-    #[arg(long, value_name = "FILE.csv", required = true)]
-    trace: Vec<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     /// A policy to try [repeatable; default: all]
     #[arg(long, value_name = "NAME")]
     policy: Vec<PolicyName>,
@@ -92,7 +90,6 @@ fn per_operation(text: &str) -> Result<SignedDuration, String> {
 
 /// Simulates, prints, and writes the page.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let files = files(&arguments.trace)?;
     let names: BTreeSet<Name> = match arguments.policy.as_slice() {
         [] => Name::ALL.into_iter().collect(),
         chosen => chosen.iter().map(|policy| policy.0).collect(),
@@ -102,89 +99,56 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         heartbeat_minutes: arguments.heartbeat.0,
         ..Settings::default()
     };
-    // Read before anything is run: a mistake in the last file is told at once.
-    let traces = files
-        .iter()
-        .map(|(name, path)| Ok((name.clone(), Trace::read(path)?)))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let histories = simulate(traces, &names, settings, arguments.html.is_some());
+    let tries = Tries { names, settings, plotted: arguments.html.is_some() };
+    let histories = tries.run(arguments.source.read()?);
     if let Some(path) = &arguments.html {
         let page = report::page(&histories, settings);
         fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     if arguments.json {
+        for history in &histories {
+            history
+                .notes
+                .iter()
+                .for_each(|note| crate::complain(&format!("{}: {note}", history.name)));
+        }
         let outcomes: Vec<&Outcome> =
             histories.iter().flat_map(|history| &history.outcomes).collect();
         return crate::print(&serde_json::to_string_pretty(&outcomes)?);
     }
-    crate::print(&table::text(&histories, &names, settings))?;
+    crate::print(&table::text(&histories, &tries.names, settings))?;
     if let Some(path) = &arguments.html {
         crate::print(&format!("\nlook at {}", path.display()))?;
     }
     Ok(())
 }
 
-/// The histories that were named: each file, and each `.csv` of a folder in the order of names; by
-/// the stem of the file.
-fn files(named: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let mut found: Vec<(String, PathBuf)> = Vec::new();
-    for path in named {
-        let files = if path.is_dir() { csv_files(path)? } else { vec![path.clone()] };
-        for file in files {
-            let stem = file.file_stem().unwrap_or(file.as_os_str());
-            let stem = stem.to_string_lossy().into_owned();
-            if let Some((_, other)) = found.iter().find(|(name, _)| *name == stem) {
-                bail!(
-                    "{} and {} are both called {stem}: name each history once",
-                    other.display(),
-                    file.display()
-                );
-            }
-            found.push((stem, file));
-        }
-    }
-    Ok(found)
-}
-
-fn csv_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let shown = folder.display();
-    let entries = fs::read_dir(folder).with_context(|| format!("{shown} cannot be read"))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.with_context(|| format!("{shown} cannot be read"))?.path();
-        if path.extension().is_some_and(|extension| extension == "csv") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        bail!("{shown} holds no .csv file");
-    }
-    Ok(files)
-}
-
-/// Runs every policy over every history.
-fn simulate(
-    traces: Vec<(String, Trace)>,
-    names: &BTreeSet<Name>,
+/// What is tried.
+struct Tries {
+    names: BTreeSet<Name>,
     settings: Settings,
     plotted: bool,
-) -> Vec<History> {
-    let bar = ProgressBar::with_draw_target(
-        Some((traces.len() * names.len()) as u64),
-        ProgressDrawTarget::stderr(),
-    );
-    let mut histories = Vec::with_capacity(traces.len());
-    for (name, trace) in traces {
-        let mut history = History::new(name, trace, settings);
-        for policy in names {
-            if let Some(run) = reference::simulate(*policy, &history.trace, settings) {
-                history.add(*policy, run, plotted);
+}
+
+impl Tries {
+    /// Runs every policy over every history.
+    fn run(&self, histories: Vec<Named>) -> Vec<History> {
+        let bar = ProgressBar::with_draw_target(
+            Some((histories.len() * self.names.len()) as u64),
+            ProgressDrawTarget::stderr(),
+        );
+        let run = |named: Named| {
+            let mut history = History::new(named, self.settings);
+            for policy in &self.names {
+                if let Some(run) = reference::simulate(*policy, &history.trace, self.settings) {
+                    history.add(*policy, run, self.plotted);
+                }
+                bar.inc(1);
             }
-            bar.inc(1);
-        }
-        histories.push(history);
+            history
+        };
+        let histories = histories.into_iter().map(run).collect();
+        bar.finish_and_clear();
+        histories
     }
-    bar.finish_and_clear();
-    histories
 }

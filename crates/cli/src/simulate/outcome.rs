@@ -7,13 +7,16 @@ use tidegate_local::trace::Trace;
 
 use super::bill::Modes;
 use super::report;
+use crate::source::Named;
 
 /// A history, and what came of it.
 pub struct History {
-    /// The stem of its file.
+    /// The stem of its file, or the stream.
     pub name: String,
     /// The traffic.
     pub trace: Trace,
+    /// What had to be made up for.
+    pub notes: Vec<String>,
     /// What it costs where Kinesis scales.
     pub modes: Modes,
     /// What each policy did, in the order of tables.
@@ -22,9 +25,10 @@ pub struct History {
 
 impl History {
     /// Nothing tried yet.
-    pub fn new(name: String, trace: Trace, settings: Settings) -> Self {
+    pub fn new(named: Named, settings: Settings) -> Self {
+        let Named { name, trace, notes } = named;
         let modes = Modes::of(&trace, settings);
-        Self { name, trace, modes, outcomes: Vec::new() }
+        Self { name, trace, notes, modes, outcomes: Vec::new() }
     }
 
     /// Takes over what a policy did. Its minutes are kept only as far as they are plotted.

@@ -32,6 +32,7 @@ fn history(history: &History) -> Value {
         "name": history.name,
         "start_ms": history.trace.start.as_millisecond(),
         "peak": history.peak(),
+        "notes": history.notes,
         "load": rates.map(|rate| scaled(trace::shards(*rate), 1_000.0)).collect::<Vec<_>>(),
         "static_peak_usd": month(history.modes.static_peak_usd),
         "on_demand_usd": month(history.modes.on_demand_usd),

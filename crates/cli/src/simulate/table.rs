@@ -36,6 +36,9 @@ pub fn text(histories: &[History], names: &BTreeSet<Name>, settings: Settings) -
 fn one(text: &mut String, history: &History) {
     let days = history.hours() / 24.0;
     let _ = writeln!(text, "{}: {days:.1} days, peak {} shards", history.name, history.peak());
+    for note in &history.notes {
+        let _ = writeln!(text, "  {note}");
+    }
     let _ = writeln!(
         text,
         "  {:<16} {:>11} {:>6} {:>11} {:>8} {:>6} {:>9} {:>12}",
