@@ -249,7 +249,7 @@ impl<S: StreamService + ShardService, L: LedgerStore, C: Clock> Run<'_, S, L, C>
                     let points = metrics.remove(&sight.stream).unwrap_or_default();
                     let wishes = self.fleet.wishes;
                     let service = self.ports.service;
-                    let looked =
+                    let (looked, _) =
                         look_closer(service, sight, &points, since, self.account, wishes, now)
                             .await;
                     let decision = finish(self.ports, looked, SPLITS).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::demand::demand_of;
 use crate::hot::Memory;
@@ -28,7 +29,8 @@ const TAG_CALLS: usize = 23;
 pub const CALLS_TAG: &str = "tidegate:calls";
 
 /// What is known of the past.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct History {
     /// When this autoscaler called UpdateShardCount.
     pub calls: Calls,
@@ -70,7 +72,8 @@ pub fn block_of(at: Timestamp) -> Timestamp {
 }
 
 /// The calls of the last day, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Timestamp>")]
 pub struct Calls(Vec<Timestamp>);
 
 impl Calls {
@@ -154,6 +157,12 @@ impl FromIterator<Timestamp> for Calls {
         let mut calls: Vec<_> = calls.into_iter().collect();
         calls.sort();
         Self(calls)
+    }
+}
+
+impl From<Vec<Timestamp>> for Calls {
+    fn from(calls: Vec<Timestamp>) -> Self {
+        calls.into_iter().collect()
     }
 }
 

@@ -54,7 +54,8 @@ pub const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 const SPLITS_SHOW: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was read of single shards, as far as anybody read it, and of who reads them.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SeenShards {
     /// The open shards; `None` when they could not be read, and even ranges are assumed.
     pub layout: Option<Layout>,

@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::decide::decide;
 use crate::decision::{Action, Applied, Decision, Reason, Stage};
-use crate::history::{CALLS_TAG, Calls};
+use crate::history::{CALLS_TAG, Calls, History};
 use crate::hot::SeenShards;
 use crate::ledger::{Entry, REMEMBERED};
 use crate::observation::{self, Account, Description, Metrics, Observation};
-use crate::policy::HotShards;
+use crate::policy::{HotShards, Policy};
 use crate::port::{OPT_IN_TAG, ServiceError, Stored};
 use crate::tags::{self, Wishes};
 
@@ -111,7 +111,19 @@ pub struct Looked {
     pub news: bool,
 }
 
-/// Decides on a stream that was seen, with the points of its metrics since a moment.
+/// What a decision was made from: the arguments of [`decide`] beside the time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inputs {
+    /// What was seen.
+    pub observation: Observation,
+    /// What was remembered.
+    pub history: History,
+    /// What the owner wants, with the stream's tags.
+    pub policy: Policy,
+}
+
+/// Decides on a stream that was seen, with the points of its metrics since a moment. What it
+/// was decided on comes with it, and is `None` when a tag or the list of calls could not be read.
 pub fn look(
     sight: Sight,
     metrics: &Metrics,
@@ -119,17 +131,17 @@ pub fn look(
     account: Option<Account>,
     wishes: &Wishes,
     now: Timestamp,
-) -> Looked {
+) -> (Looked, Option<Inputs>) {
     let Sight { stream, description, tags, shards, mut memory } = sight;
     let (mut wishes, calls) = match (wishes.with_tags(&tags), calls_of(&tags)) {
         (Ok(wishes), Ok(calls)) => (wishes, calls),
         (Err(error), _) => {
             let decision = unseen(&stream, wishes, now, Reason::TagUnreadable, error.to_string());
-            return Looked { decision, memory, news: false };
+            return (Looked { decision, memory, news: false }, None);
         }
         (_, Err(message)) => {
             let decision = unseen(&stream, wishes, now, Reason::CallsUnreadable, message);
-            return Looked { decision, memory, news: false };
+            return (Looked { decision, memory, news: false }, None);
         }
     };
     let kept = matches!(memory.source, Source::Ledger(_));
@@ -176,7 +188,8 @@ pub fn look(
         };
         closed || learned(&before) != learned(&memory.entry)
     };
-    Looked { decision, memory, news }
+    let inputs = Inputs { observation, history, policy: wishes.policy };
+    (Looked { decision, memory, news }, Some(inputs))
 }
 
 /// What the ledger forbids a decision to do.

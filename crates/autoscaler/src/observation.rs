@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::hot::SeenShards;
 
@@ -10,7 +11,8 @@ use crate::hot::SeenShards;
 pub const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
 /// The state of a stream, in Kinesis' words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It can be resized.
     Active,
@@ -25,7 +27,8 @@ pub enum Status {
 }
 
 /// How a stream's capacity is managed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Capacity {
     /// Shards are ours to count.
     Provisioned,
@@ -34,7 +37,8 @@ pub enum Capacity {
 }
 
 /// What DescribeStreamSummary says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Description {
     /// The state.
     pub status: Status,
@@ -45,7 +49,8 @@ pub struct Description {
 }
 
 /// What DescribeLimits says of the account in this Region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Account {
     /// The most shards it may have open in provisioned streams.
     pub shard_limit: u32,
@@ -70,7 +75,8 @@ pub struct Metrics {
 }
 
 /// One minute of a stream. A metric without a point is unknown, which is not zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Minute {
     /// Bytes accepted.
     pub bytes: Option<u64>,
@@ -90,7 +96,8 @@ impl Minute {
 }
 
 /// What was seen of a stream at one moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Observation {
     /// The stream's name.
     pub stream: String,
@@ -103,6 +110,7 @@ pub struct Observation {
     /// The minutes of the last day, by their start.
     pub minutes: BTreeMap<Timestamp, Minute>,
     /// What was read of single shards.
+    #[serde(default)]
     pub shards: SeenShards,
     /// Points that no metric can have (negative, not a number, in the future) and that were left
     /// out.

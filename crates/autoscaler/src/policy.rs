@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schedule::{Floor, Schedule};
 pub use crate::tuning::{Tuning, TuningError};
 
 /// Whether the autoscaler may change anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Decides and reports, and changes nothing.
@@ -19,7 +19,7 @@ pub enum Mode {
 }
 
 /// What a scale-down does when the stream has no iterator age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingIteratorAge {
     /// It waits: a consumer that died publishes none, and fewer shards would slow its recovery.
@@ -29,7 +29,7 @@ pub enum MissingIteratorAge {
 }
 
 /// What becomes of a shard that is at its limit while the stream has room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HotShards {
     /// It is split where that helps; the metrics of the shards, which are paid, are turned on to
@@ -54,7 +54,8 @@ impl HotShards {
 }
 
 /// What the owner wants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Never fewer shards.
     pub min_shards: u32,

@@ -6,7 +6,7 @@ use crate::apply;
 use crate::apply_splits;
 use crate::closer;
 use crate::decision::{Action, Decision, Reason};
-use crate::look::{Looked, Memory, Sight, look, may_look, unseen};
+use crate::look::{Inputs, Looked, Memory, Sight, look, may_look, unseen};
 use crate::observation::{Account, Metrics};
 use crate::policy::Mode;
 use crate::port::{Clock, LedgerStore, ServiceError, StreamService};
@@ -42,27 +42,36 @@ pub async fn run<S: StreamService + ShardService, L: LedgerStore, C: Clock>(
     wishes: &Wishes,
     configured: bool,
 ) -> Decision {
+    match observe(ports, stream, wishes, configured).await {
+        Ok((looked, _)) => finish(ports, looked, usize::MAX).await,
+        Err(blind) => *blind,
+    }
+}
+
+/// The first half of [`run`]: looks and decides, and changes nothing. What it found is carried out
+/// by [`finish`].
+///
+/// # Errors
+/// The hold, when the stream could not be seen or may not be looked at.
+pub async fn observe<S: StreamService + ShardService, L: LedgerStore, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    stream: &str,
+    wishes: &Wishes,
+    configured: bool,
+) -> Result<(Looked, Option<Inputs>), Box<Decision>> {
     let now = ports.clock.now();
-    let refuse = |reason, message| unseen(stream, wishes, now, reason, message);
-    let sight = match see(ports, stream).await {
-        Ok(sight) => sight,
-        Err(error) => return refuse(error.reason(), error.to_string()),
-    };
+    let refuse = |reason, message| Box::new(unseen(stream, wishes, now, reason, message));
+    let failed = |error: ServiceError| refuse(error.reason(), error.to_string());
+    let sight = see(ports, stream).await.map_err(failed)?;
     if !may_look(&sight.tags, configured) {
-        return refuse(Reason::NotOptedIn, not_opted_in(stream));
+        return Err(refuse(Reason::NotOptedIn, not_opted_in(stream)));
     }
     let since = now - sight.memory.look_back(now);
-    match ports.service.metrics(&[stream.to_owned()], since, now).await {
-        Ok(mut metrics) => {
-            let metrics = metrics.remove(stream).unwrap_or_default();
-            // Unknown when it cannot be read: Kinesis itself holds that limit.
-            let account = ports.service.account().await.ok();
-            let looked =
-                look_closer(ports.service, sight, &metrics, since, account, wishes, now).await;
-            finish(ports, looked, usize::MAX).await
-        }
-        Err(error) => refuse(error.reason(), error.to_string()),
-    }
+    let answer = ports.service.metrics(&[stream.to_owned()], since, now).await;
+    let metrics = answer.map_err(failed)?.remove(stream).unwrap_or_default();
+    // Unknown when it cannot be read: Kinesis itself holds that limit.
+    let account = ports.service.account().await.ok();
+    Ok(look_closer(ports.service, sight, &metrics, since, account, wishes, now).await)
 }
 
 /// The sentence of a stream that nobody asked to be looked at.
@@ -100,11 +109,11 @@ pub async fn look_closer<S: ShardService>(
     account: Option<Account>,
     wishes: &Wishes,
     now: Timestamp,
-) -> Looked {
+) -> (Looked, Option<Inputs>) {
     for _ in 0..closer::ROUNDS {
-        let looked = look(sight.clone(), metrics, since, account, wishes, now);
+        let (looked, inputs) = look(sight.clone(), metrics, since, account, wishes, now);
         if looked.decision.needs.is_empty() {
-            return looked;
+            return (looked, inputs);
         }
         let needs = &looked.decision.needs;
         closer::read(service, &sight.stream, needs, &mut sight.shards, now).await;

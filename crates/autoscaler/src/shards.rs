@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::observation::{Metrics, Point};
 use crate::port::ServiceError;
@@ -83,7 +84,8 @@ pub trait ShardService: Sync {
 }
 
 /// An open shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shard {
     /// Its identifier.
     pub id: String,
@@ -120,7 +122,8 @@ impl Shard {
 }
 
 /// A record that a shard took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sample {
     /// MD5 of its partition key, as a number. The key itself goes nowhere.
     pub hash: u128,
@@ -129,8 +132,17 @@ pub struct Sample {
 }
 
 /// The open shards of a stream, in the order of their keys: every key has one shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Shard>")]
 pub struct Layout(Vec<Shard>);
+
+impl TryFrom<Vec<Shard>> for Layout {
+    type Error = &'static str;
+
+    fn try_from(shards: Vec<Shard>) -> Result<Self, Self::Error> {
+        Self::new(shards).ok_or("shards that do not take every key once")
+    }
+}
 
 impl Layout {
     /// From the shards in any order; `None` when a key has no shard or two, as between the pages of

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Bytes that one shard takes in a second, partition keys included ("Quotas and limits", Kinesis
 /// Data Streams Developer Guide, 2026-11). The guide's sizing formula divides KiB by 1024.
@@ -77,6 +77,24 @@ impl Serialize for MilliShards {
     }
 }
 
+impl<'de> Deserialize<'de> for MilliShards {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// Above what a stream can take, by a wide margin.
+        const MOST: f64 = 1e12;
+        let shards = f64::deserialize(deserializer)?;
+        if !(0.0..MOST).contains(&shards) {
+            let expected = "a load in shards, which is not negative";
+            return Err(de::Error::invalid_value(de::Unexpected::Float(shards), &expected));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range was checked"
+        )]
+        Ok(Self((shards * 1_000.0).round() as u64))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +111,18 @@ mod tests {
         ];
         for ((bytes, records), milli) in cases {
             assert_eq!(MilliShards::of_minute(bytes, records).0, milli, "{bytes} {records}");
+        }
+    }
+
+    #[test]
+    fn a_load_is_read_as_it_is_written() {
+        for milli in [0, 1, 999, 1_000, 123_456_789] {
+            let text = serde_json::to_string(&MilliShards(milli)).unwrap();
+            assert_eq!(serde_json::from_str::<MilliShards>(&text).unwrap(), MilliShards(milli));
+        }
+        for text in ["-1", "1e300", "\"many\""] {
+            let error = serde_json::from_str::<MilliShards>(text).unwrap_err().to_string();
+            assert!(error.contains("a load in shards") || error.contains("f64"), "{error}");
         }
     }
 
