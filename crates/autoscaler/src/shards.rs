@@ -90,8 +90,10 @@ pub struct Shard {
     /// Its identifier.
     pub id: String,
     /// The first hashed key that it takes.
+    #[serde(with = "decimal")]
     pub first: u128,
     /// The last one.
+    #[serde(with = "decimal")]
     pub last: u128,
     /// The shard that it was split from, or the lower of the two that it was merged from.
     pub parent: Option<String>,
@@ -126,9 +128,28 @@ impl Shard {
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// MD5 of its partition key, as a number. The key itself goes nowhere.
+    #[serde(with = "decimal")]
     pub hash: u128,
     /// The bytes of its payload and its key.
     pub bytes: u32,
+}
+
+/// Hashed keys as Kinesis writes them: most readers of JSON have no number for them.
+mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(hash: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(hash)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<u128, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| {
+            de::Error::invalid_value(de::Unexpected::Str(&text), &"a hashed key in digits")
+        })
+    }
 }
 
 /// The open shards of a stream, in the order of their keys: every key has one shard.

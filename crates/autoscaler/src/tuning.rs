@@ -3,6 +3,8 @@
 //! The defaults are one policy for every stream: they were chosen on a plateau, where a change of a
 //! few percent changes little, and not for one history (`docs/src/decisions/0005-*.md`).
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::history::CALLS_PER_DAY;
@@ -94,6 +96,19 @@ impl Tuning {
         if outside.is_empty() { Ok(()) } else { Err(TuningError(outside)) }
     }
 
+    /// What differs from the default, in one line: `missing_price=40,call_price=20`. Empty where
+    /// nothing does.
+    pub fn differences(&self) -> String {
+        let defaults = Self::default().values();
+        let words: Vec<_> = RANGES
+            .iter()
+            .zip(self.values().iter().zip(defaults))
+            .filter(|(_, (value, default))| *value != default)
+            .map(|((name, _, _), (value, _))| format!("{name}={value}"))
+            .collect();
+        words.join(",")
+    }
+
     /// What a call costs with so many left, this one included, in shard-minutes.
     ///
     /// Cheap at first and dearer with each one spent, so that the last ones are kept for
@@ -104,6 +119,34 @@ impl Tuning {
         (0..spent).fold(u64::from(self.call_price), |price, _| {
             price.saturating_mul(u64::from(self.call_price_growth_percent)) / 100
         })
+    }
+}
+
+impl FromStr for Tuning {
+    type Err = TuningError;
+
+    /// From what [`differences`](Tuning::differences) writes.
+    fn from_str(text: &str) -> Result<Self, TuningError> {
+        let mut values = serde_json::Map::new();
+        for word in text.split(',').map(str::trim) {
+            let wrong = |what: String| TuningError(vec![what]);
+            let (name, value) = word
+                .split_once('=')
+                .ok_or_else(|| wrong(format!("{word:?} is not of the form name=number")))?;
+            let value: u32 = value
+                .trim()
+                .parse()
+                .map_err(|_| wrong(format!("{name} is {value:?}, which is not a whole number")))?;
+            if !RANGES.iter().any(|(known, _, _)| *known == name.trim()) {
+                let known = RANGES.map(|(name, _, _)| name).join(", ");
+                return Err(wrong(format!("{name} means nothing, known are {known}")));
+            }
+            values.insert(name.trim().to_owned(), value.into());
+        }
+        let tuning: Self = serde_json::from_value(values.into())
+            .map_err(|error| TuningError(vec![error.to_string()]))?;
+        tuning.validate()?;
+        Ok(tuning)
     }
 }
 
@@ -142,6 +185,24 @@ mod tests {
             assert_eq!(json[*name], value, "{name}");
         }
         assert_eq!(json.as_object().unwrap().len(), RANGES.len());
+    }
+
+    #[test]
+    fn what_differs_is_written_in_a_line_and_read_again() {
+        let some = Tuning { missing_price: 40, variation_percent: 0, ..Tuning::default() };
+        assert_eq!(some.differences(), "missing_price=40,variation_percent=0");
+        assert_eq!("missing_price=40, variation_percent = 0".parse(), Ok(some));
+        assert_eq!(Tuning::default().differences(), "");
+        let cases = [
+            ("fast", "\"fast\" is not of the form name=number"),
+            ("missing_price=many", "missing_price is \"many\", which is not a whole number"),
+            ("missing_prize=4", "missing_prize means nothing, known are missing_price, "),
+            ("missing_price=0", "missing_price is 0 and must be from 1 to"),
+        ];
+        for (text, message) in cases {
+            let error = text.parse::<Tuning>().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
     }
 
     #[test]

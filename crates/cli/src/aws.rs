@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use jiff::{SignedDuration, Timestamp};
 use tidegate_autoscaler::observation::{self, Minute};
-use tidegate_autoscaler::port::StreamService;
+use tidegate_autoscaler::port::{Clock, StreamService};
 use tidegate_aws::Config;
 use tidegate_aws::autoscaler::Aws;
 use tidegate_local::recorded::Recorded;
@@ -31,7 +31,20 @@ pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
 
 /// Kinesis and CloudWatch, from the usual settings of the environment and the profile files.
 pub async fn service() -> Aws {
-    Aws::new(&Config::load().await)
+    Aws::new(&Config::load().await, tidegate_runtime::clock::now)
+}
+
+/// The time as everybody has it.
+pub struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        tidegate_runtime::clock::now()
+    }
+
+    async fn sleep(&self, time: SignedDuration) {
+        tidegate_runtime::clock::sleep(time.unsigned_abs()).await;
+    }
 }
 
 /// What CloudWatch recorded of a stream.

@@ -5,12 +5,18 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+mod decisions;
 mod demo;
+#[cfg(feature = "aws")]
+mod logs;
 mod page;
+mod pause;
 mod plan;
+mod policy_file;
 mod simulate;
 mod source;
 mod transform;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -33,25 +39,43 @@ enum Command {
     /// Tries a Firehose transform on local files; no account needed
     #[command(subcommand)]
     Transform(transform::Command),
-    /// Says what the autoscaler would do with a stream now, and why; changes nothing
+    /// Fits the policy's settings to a traffic history, and says what that is worth
+    Tune(tune::Arguments),
+    /// Says what the autoscaler would do with a stream now, and why; --apply does it
     Plan(plan::Arguments),
+    /// Makes the autoscaler hold a stream, by a tag
+    Pause(pause::Arguments),
+    /// Lets the autoscaler go on with a stream
+    Resume(pause::Arguments),
+    /// Prints what the autoscaler did and why, from its log
+    Decisions(decisions::Arguments),
 }
 
 fn main() -> ExitCode {
+    let done = |outcome: anyhow::Result<()>| outcome.map(|()| ExitCode::SUCCESS);
     let outcome = match Arguments::parse().command {
-        Command::Demo(arguments) => demo::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Simulate(arguments) => simulate::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Demo(arguments) => done(demo::run(&arguments)),
+        Command::Simulate(arguments) => done(simulate::run(&arguments)),
         Command::Transform(command) => transform::run(&command),
-        Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Tune(arguments) => done(tune::run(&arguments)),
+        Command::Plan(arguments) => done(plan::run(&arguments)),
+        Command::Pause(arguments) => done(pause::run(&arguments, true)),
+        Command::Resume(arguments) => done(pause::run(&arguments, false)),
+        Command::Decisions(arguments) => done(decisions::run(&arguments)),
     };
     match outcome {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("error: {error:#}"));
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
+
+/// Wrong usage that shows only when the command runs: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// What a build without the AWS SDK answers to a command that needs it.
 #[cfg(not(feature = "aws"))]

@@ -37,6 +37,7 @@ pub const KEYS: &[&str] = &[
     "TIDEGATE_SCHEDULES",
     "TIDEGATE_SINK",
     "TIDEGATE_STREAMS",
+    "TIDEGATE_TUNING",
 ];
 
 /// Where variables come from: the process environment, or a map in tests.

@@ -3,7 +3,7 @@
 use tidegate_autoscaler::alarms::AlarmSettings;
 use tidegate_autoscaler::event::is_stream_name;
 use tidegate_autoscaler::limits::MAX_SHARDS;
-use tidegate_autoscaler::policy::{HotShards, MissingIteratorAge, Mode, Policy};
+use tidegate_autoscaler::policy::{HotShards, MissingIteratorAge, Mode, Policy, Tuning};
 use tidegate_autoscaler::schedule;
 use tidegate_autoscaler::tags::Wishes;
 use tidegate_runtime::settings::{self, SettingsError, Vars};
@@ -54,12 +54,14 @@ impl Settings {
         let prefix = settings.or("TIDEGATE_ALARM_PREFIX", "tidegate".to_owned(), alarm_prefix);
         let actions = settings.or("TIDEGATE_ALARM_ACTIONS", Vec::new(), alarm_actions);
         let alarms = manage.then_some(AlarmSettings { prefix, actions });
+        let tuning = settings.or("TIDEGATE_TUNING", defaults.tuning, tuning);
         let policy = Policy {
             min_shards,
             max_shards,
             missing_iterator_age,
             hot_shards,
             schedules,
+            tuning,
             ..defaults
         };
         let wishes = Wishes { policy, mode };
@@ -140,6 +142,12 @@ fn missing_iterator_age(text: &str) -> Result<MissingIteratorAge, String> {
     }
 }
 
+/// What `tidegate tune` prints for the function.
+fn tuning(text: &str) -> Result<Tuning, String> {
+    text.parse()
+        .map_err(|error| format!("settings such as missing_price=40,call_price=20 ({error})"))
+}
+
 fn streams(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
     if names.iter().all(|name| is_stream_name(name)) {
@@ -167,6 +175,13 @@ mod tests {
         assert_eq!(settings.wishes.mode, Mode::Shadow);
         assert_eq!(settings.wishes.policy, Policy::default());
         assert_eq!(settings.streams, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_tuning_names_what_differs() {
+        let settings = read(&[("TIDEGATE_TUNING", "missing_price=40")]).unwrap();
+        let tuning = Tuning { missing_price: 40, ..Tuning::default() };
+        assert_eq!(settings.wishes.policy.tuning, tuning);
     }
 
     #[test]
@@ -224,6 +239,8 @@ mod tests {
                 "one to five ARNs",
             ),
             (&[("TIDEGATE_SCHEDULES", r#"{"office": 7}"#)], "office: all of it: an object"),
+            (&[("TIDEGATE_TUNING", "missing_prize=40")], "missing_prize means nothing"),
+            (&[("TIDEGATE_TUNING", "missing_price=0")], "missing_price is 0 and must be from"),
             (&[("TIDEGATE_STREAMS", "a b")], "names of streams, separated by commas"),
             (&[("TIDEGATE_MISSING_ITERATOR_AGE", "0")], "hold or allow"),
             (&[("TIDEGATE_HOT_SHARDS", "on")], "split, report or off"),

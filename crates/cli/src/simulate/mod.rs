@@ -14,9 +14,12 @@ use anyhow::Context;
 use clap::builder::PossibleValue;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use jiff::SignedDuration;
-use tidegate_local::reference::{self, Name, Settings};
+use tidegate_autoscaler::Policy;
+use tidegate_local::reference::{self, Name, Run, Settings};
+use tidegate_local::trace::Trace;
 
 use self::outcome::{History, Outcome};
+use crate::policy_file;
 use crate::source::{Named, Source};
 
 /// What to try on which history.
@@ -27,6 +30,9 @@ pub struct Arguments {
     /// A policy to try [repeatable; default: all]
     #[arg(long, value_name = "NAME")]
     policy: Vec<PolicyName>,
+    /// Tidegate's bounds and tuning, as `tidegate tune` prints them
+    #[arg(long, value_name = "FILE.yaml")]
+    policy_file: Option<PathBuf>,
     /// What a reshard takes for each split and merge
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = per_operation)]
     per_operation: SignedDuration,
@@ -67,9 +73,10 @@ impl clap::ValueEnum for PolicyName {
 
 /// Whole minutes, at least one.
 #[derive(Debug, Clone, Copy)]
-struct Heartbeat(usize);
+pub struct Heartbeat(pub usize);
 
-fn heartbeat(text: &str) -> Result<Heartbeat, String> {
+/// Reads a heartbeat.
+pub fn heartbeat(text: &str) -> Result<Heartbeat, String> {
     let minutes = tidegate_runtime::settings::duration(text)?.as_secs_f64() / 60.0;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked below")]
     let whole = minutes as usize;
@@ -79,7 +86,8 @@ fn heartbeat(text: &str) -> Result<Heartbeat, String> {
     usable.then_some(Heartbeat(whole)).ok_or_else(|| "whole minutes from 1m to 1d".to_owned())
 }
 
-fn per_operation(text: &str) -> Result<SignedDuration, String> {
+/// Reads what a split or a merge takes.
+pub fn per_operation(text: &str) -> Result<SignedDuration, String> {
     const MOST: Duration = Duration::from_secs(3_600);
     let duration = tidegate_runtime::settings::duration(text)?;
     if duration > MOST {
@@ -99,7 +107,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         heartbeat_minutes: arguments.heartbeat.0,
         ..Settings::default()
     };
-    let tries = Tries { names, settings, plotted: arguments.html.is_some() };
+    let rules = arguments.policy_file.as_deref().map(policy_file::read).transpose()?;
+    let rules = rules.unwrap_or_default();
+    let tries = Tries { names, rules, settings, plotted: arguments.html.is_some() };
     let histories = tries.run(arguments.source.read()?);
     if let Some(path) = &arguments.html {
         let page = report::page(&histories, settings);
@@ -126,6 +136,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// What is tried.
 struct Tries {
     names: BTreeSet<Name>,
+    /// Tidegate's policy.
+    rules: Policy,
     settings: Settings,
     plotted: bool,
 }
@@ -140,7 +152,7 @@ impl Tries {
         let run = |named: Named| {
             let mut history = History::new(named, self.settings);
             for policy in &self.names {
-                if let Some(run) = reference::simulate(*policy, &history.trace, self.settings) {
+                if let Some(run) = self.one(*policy, &history.trace) {
                     history.add(*policy, run, self.plotted);
                 }
                 bar.inc(1);
@@ -150,5 +162,12 @@ impl Tries {
         let histories = histories.into_iter().map(run).collect();
         bar.finish_and_clear();
         histories
+    }
+
+    fn one(&self, name: Name, trace: &Trace) -> Option<Run> {
+        match name {
+            Name::Tidegate => Some(reference::tidegate(trace, self.settings, self.rules.clone())),
+            other => reference::simulate(other, trace, self.settings),
+        }
     }
 }

@@ -31,6 +31,7 @@ mod target_tracking;
 mod tidegate;
 
 use jiff::SignedDuration;
+use tidegate_autoscaler::Policy as Rules;
 use tidegate_autoscaler::policy::Tuning;
 
 pub use model::{Call, Kind, Minute, Run};
@@ -123,7 +124,10 @@ impl Default for Settings {
 pub fn simulate(name: Name, trace: &Trace, settings: Settings) -> Option<Run> {
     let run = |policy: &mut dyn Policy| model::run(trace, policy, settings.per_operation);
     let run = match name {
-        Name::Tidegate => run(&mut tidegate::Tidegate::new(settings)),
+        Name::Tidegate => {
+            let rules = Rules { tuning: settings.tuning, ..Rules::default() };
+            tidegate(trace, settings, rules)
+        }
         Name::StaticPeak => run(&mut schedule::Schedule::constant(peak(trace))),
         Name::AwsSample => run(&mut aws_sample::AwsSample::shipped()),
         Name::AwsSample1min => run(&mut aws_sample::AwsSample::by_the_minute()),
@@ -134,6 +138,12 @@ pub fn simulate(name: Name, trace: &Trace, settings: Settings) -> Option<Run> {
         Name::Clairvoyant => run(&mut clairvoyant::plan(trace, settings.per_operation)?),
     };
     Some(run)
+}
+
+/// Runs the deployed engine over a history with a policy of its owner, whose tuning stands for that
+/// of the settings.
+pub fn tidegate(trace: &Trace, settings: Settings, rules: Rules) -> Run {
+    model::run(trace, &mut tidegate::Tidegate::new(settings, rules), settings.per_operation)
 }
 
 /// The shards that the busiest minute needs.

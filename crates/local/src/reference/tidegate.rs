@@ -44,13 +44,13 @@ pub struct Tidegate {
 }
 
 impl Tidegate {
-    /// With the default policy but for its tuning.
-    pub fn new(settings: Settings) -> Self {
+    /// With its owner's policy.
+    pub fn new(settings: Settings, rules: Rules) -> Self {
         let description =
             Description { status: Status::Active, capacity: Capacity::Provisioned, open_shards: 1 };
         Self {
             heartbeat_minutes: settings.heartbeat_minutes.max(1),
-            rules: Rules { tuning: settings.tuning, ..Rules::default() },
+            rules,
             alarms: alarm::deployed(),
             metrics: Metrics::new(DELAY, ALARMS_KEEP, Pcg64Mcg::new(0)),
             observation: Observation {
