@@ -122,6 +122,30 @@ fn without_the_aws_sdk_a_stream_names_the_build_that_has_it() {
 }
 
 #[test]
+fn a_complete_split_is_tried_when_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "timestamp,bytes_per_s,records_per_s\n".to_owned();
+    // Demand that doubles every hour, until all calls are spent and beyond.
+    for minute in 0..900 {
+        let records = (f64::from(minute) / 60.0).exp2().min(4_500.0) * 1_000.0;
+        let _ = writeln!(text, "{},{},{records}", 1_788_220_800 + minute * 60, records * 100.0);
+    }
+    let file = folder.path().join("rise.csv");
+    fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let arguments =
+        ["--trace", &file, "--policy", "tidegate", "--per-operation", "500ms", "--json"];
+    let kinds = |more: &[&str]| -> Vec<Value> {
+        let json = printed(&simulate(&[&arguments[..], more].concat()));
+        let outcomes: Vec<Value> = serde_json::from_str(&json).unwrap();
+        let calls = outcomes[0]["calls"].as_array().unwrap();
+        calls.iter().map(|call| call["kind"].clone()).collect()
+    };
+    assert!(!kinds(&[]).contains(&"split".into()));
+    assert!(kinds(&["--split-fallback"]).contains(&"split".into()));
+}
+
+#[test]
 fn mistakes_are_told_with_their_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let file = trace(folder.path(), "t.csv", 2_000);

@@ -40,6 +40,10 @@ pub struct Arguments {
     /// deploys
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = heartbeat)]
     heartbeat: Heartbeat,
+    /// Let Tidegate split every shard when its ten calls are spent and demand still rises;
+    /// published figures are without it
+    #[arg(long)]
+    split_fallback: bool,
     /// Print what each policy did to each history as a JSON array
     #[arg(long)]
     json: bool,
@@ -105,6 +109,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = Settings {
         per_operation: arguments.per_operation,
         heartbeat_minutes: arguments.heartbeat.0,
+        split_fallback: arguments.split_fallback,
         ..Settings::default()
     };
     let rules = arguments.policy_file.as_deref().map(policy_file::read).transpose()?;
