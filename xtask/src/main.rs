@@ -1,5 +1,5 @@
 //! The developer's only entry point: `cargo xtask test`, `cargo xtask lint`, `cargo xtask fuzz`,
-//! `cargo xtask tools`.
+//! `cargo xtask bench`, `cargo xtask tools`.
 //!
 //! A command is a list of named steps. Each says what it does and how long it took, and the first
 //! that fails ends the command.
@@ -7,6 +7,7 @@
 // What a step says is the program's output.
 #![allow(clippy::print_stderr)]
 
+mod bench;
 mod fuzz;
 mod licences;
 mod lint;
@@ -51,6 +52,13 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },
+    /// Measure a part: `autoscaler` (what a simulated minute costs) or `evaluate` (how good its
+    /// policy is on the histories of `TIDEGATE_TRACES`).
+    Bench {
+        /// What to measure, and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        measure: Vec<String>,
+    },
     /// Install the pinned tools into `.tools/`, unless they are there.
     Tools,
 }
@@ -60,6 +68,7 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(&root, &only),
         Command::Lint { only } => lint::run(&root, &only),
         Command::Fuzz { only, seconds } => fuzz::run(&root, &only, seconds),
+        Command::Bench { measure } => bench::run(&root, &measure),
         Command::Tools => step::run("tools", || tools::install(&root)),
     });
     match outcome {

@@ -14,7 +14,7 @@ use crate::limits::{self, Cut};
 use crate::observation::{Capacity, Observation, Status};
 use crate::policy::{
     KNOWN_MINUTES, KNOWN_WINDOW, MAX_ITERATOR_AGE, MissingIteratorAge, Mode, NOW_WINDOW, Policy,
-    STALE_AFTER,
+    SETTLES_IN, STALE_AFTER,
 };
 use crate::schedule;
 use crate::spread;
@@ -150,15 +150,22 @@ fn count(
     let (desired, why) = recommend(open, carries, demand, &forecast, policy, left);
     trail.say(Some(f64::from(desired)), why);
 
-    let (desired, steady) = stabilize(observation, desired, now);
-    trail.say(Some(f64::from(desired)), steady);
+    let steady = stabilize(observation, history, now);
+    let (desired, held) = match steady {
+        Err(reason) if desired < open => (open, reason),
+        _ => (desired, Reason::Ok),
+    };
+    trail.say(Some(f64::from(desired)), held);
 
     let (target, cut) = limit(observation, desired, policy);
     trail.say(Some(f64::from(target)), cut);
 
     let spend = Spend { left, calls: &history.calls, forecast: &forecast, wanted: target, why };
-    let (target, worth) = budget(observation, spend, policy);
-    let target = if target < open && steady != Reason::Ok { open } else { target };
+    let (target, worth) = match (budget(observation, spend, policy), steady) {
+        // The staircase may go down before a peak.
+        ((target, _), Err(reason)) if target < open => (open, reason),
+        (spent, _) => spent,
+    };
     trail.say(Some(f64::from(left)), worth);
     let is_emergency = why == Reason::DemandAboveCapacity;
     if left == 0 && (worth == Reason::CallsSpent || is_emergency) {
@@ -167,7 +174,7 @@ fn count(
         return verdict::fallback(observation, policy, memory, is_emergency, is_busy, now);
     }
     if target == open {
-        let said = [worth, cut, steady].into_iter().find(|reason| *reason != Reason::Ok);
+        let said = [worth, cut, held].into_iter().find(|reason| *reason != Reason::Ok);
         return Err(said.unwrap_or(why));
     }
 
@@ -256,14 +263,17 @@ fn recommend(
     }
 }
 
-/// Takes shards away only when the last hour is known.
-fn stabilize(observation: &Observation, desired: u32, now: Timestamp) -> (u32, Reason) {
-    let open = observation.description.open_shards;
+/// Takes shards away only when the last hour is known, and the last call has settled: what it made
+/// is not seen yet, and the room that an emergency took is not given back at once.
+fn stabilize(observation: &Observation, history: &History, now: Timestamp) -> Result<(), Reason> {
     let (_, known) = demand::peak(&observation.minutes, now - KNOWN_WINDOW, now);
-    if desired < open && known < KNOWN_MINUTES {
-        return (open, Reason::MetricsIncomplete);
+    if known < KNOWN_MINUTES {
+        return Err(Reason::MetricsIncomplete);
     }
-    (desired, Reason::Ok)
+    match history.calls.last() {
+        Some(last) if now.duration_since(last) < SETTLES_IN => Err(Reason::Settling),
+        _ => Ok(()),
+    }
 }
 
 /// What policy, service and account allow, and which target near by is cheapest to reach.
@@ -416,6 +426,7 @@ fn usual(open: u32, verdict: &Verdict, trail: &Trail, history: &History, now: Ti
         Reason::RecentSplit => "fewer would do, and would undo ranges that were made uneven less \
                                 than a day ago"
             .to_owned(),
+        Reason::Settling => "fewer would do, but the last call is not 20 minutes ago".to_owned(),
         Reason::MetricsIncomplete => {
             "fewer would do, but too much of the last hour is unknown".to_owned()
         }

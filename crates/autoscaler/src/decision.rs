@@ -96,6 +96,8 @@ pub enum Reason {
     Enough,
     /// Too much of the last hour is unknown.
     MetricsIncomplete,
+    /// The last call was made a moment ago.
+    Settling,
 
     // limit
     /// A target near by reshards more cheaply.

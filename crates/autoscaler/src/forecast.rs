@@ -39,6 +39,12 @@ const WEIGHT_OF_OTHER_DAY: u64 = 4;
 /// Two days that differ by less than this, in thousandths, are alike.
 const ALIKE: u64 = 30;
 
+/// How far a day may be off, in percent either way, at the least and at the most.
+const OFF: (u64, u64) = (5, 30);
+
+/// The same while no earlier day is known.
+const UNKNOWN_OFF: u64 = 10;
+
 /// A first block shorter than this gives its expected growth to the next one too.
 const SHORT_BLOCK_MINUTES: u64 = 12;
 
@@ -104,9 +110,8 @@ pub fn forecast(
     let mut ways = earlier_days(&past, tuning);
     let known_days = !ways.is_empty();
     if !known_days {
-        ways.push(Way { weight: 1_000, blocks: [past.busiest(); BLOCKS] });
+        ways.extend(vary(Way { weight: 1, blocks: [past.busiest(); BLOCKS] }, UNKNOWN_OFF));
     }
-    vary(&mut ways, tuning.variation_percent);
     share(&mut ways);
     let (starts, first_minutes) = blocks_from(now);
     let tolerated = 1_000 / u64::from(tuning.missing_price.max(1));
@@ -188,7 +193,7 @@ impl Past {
         let first = last - BLOCK * length;
         let mut peaks = vec![None; blocks];
         for (start, peak) in history.blocks.range(first..=last) {
-            let index = start.duration_since(first).as_secs() / BLOCK.as_secs();
+            let index = (start.as_second() - first.as_second()) / BLOCK.as_secs();
             if let Some(slot) = usize::try_from(index).ok().and_then(|index| peaks.get_mut(index)) {
                 *slot = Some(peak.0);
             }
@@ -244,7 +249,8 @@ fn earlier_days(past: &Past, tuning: &Tuning) -> Vec<Way> {
                 _ if days.is_multiple_of(7) => WEIGHT_OF_WEEKDAY,
                 _ => WEIGHT_OF_OTHER_DAY,
             };
-            let unlike = ALIKE + past.difference(days, level);
+            let difference = past.difference(days, level);
+            let unlike = ALIKE + difference;
             let weight = prior * 1_000_000 / (unlike * unlike).max(1);
             let scale = |peak: u64| {
                 MilliShards(peak).percent(level).percent(u64::from(tuning.headroom_percent))
@@ -255,26 +261,21 @@ fn earlier_days(past: &Past, tuning: &Tuning) -> Vec<Way> {
                     *block = scale(peak);
                 }
             }
-            Some(Way { weight: weight.max(1), blocks })
+            let off = difference.saturating_mul(u64::from(tuning.variation_percent)) / 1_000;
+            Some(vary(Way { weight: weight.max(1), blocks }, off.clamp(OFF.0, OFF.1)))
         })
+        .flatten()
         .collect()
 }
 
-/// Each way also comes a little lower and a little higher: no day repeats another.
-fn vary(ways: &mut Vec<Way>, percent: u32) {
-    let percent = u64::from(percent.min(100));
-    let times = |way: &Way, percent: u64| Way {
+/// A way, and the same a little lower and a little higher: no day repeats another.
+fn vary(way: Way, percent: u64) -> [Way; 3] {
+    let times = |percent: u64| Way {
         weight: way.weight,
         blocks: way.blocks.map(|block| block.percent(percent)),
     };
-    let around: Vec<_> = ways
-        .iter()
-        .flat_map(|way| [times(way, 100 - percent), times(way, 100 + percent)])
-        .collect();
-    for way in ways.iter_mut() {
-        way.weight = way.weight.saturating_mul(2);
-    }
-    ways.extend(around);
+    let (lower, higher) = (times(100_u64.saturating_sub(percent)), times(100 + percent));
+    [Way { weight: way.weight.saturating_mul(2), ..way }, lower, higher]
 }
 
 /// Makes thousandths of the weights.
@@ -331,7 +332,7 @@ mod tests {
         };
         let cases = [
             (seen(1, |_| 10), Reason::UsualGrowth),
-            (seen(1, with(2, 4, 5)), Reason::RecentPeak),
+            (seen(1, with(20, 22, 12)), Reason::RecentPeak),
             (seen(1, with(2, 2, 20)), Reason::Surge),
             (seen(1, with(1_400, 1_430, 30)), Reason::EarlierDays),
             (seen(0, with(50, 62, 30)), Reason::PeakOfTheDay),
@@ -353,7 +354,7 @@ mod tests {
         let of = |way: usize, block: usize| forecast.ways[way].blocks[block];
         let shards = |shards: u64| MilliShards(shards * 1_000);
         assert_eq!([8, 9, 11, 12].map(|block| of(0, block)), [10, 30, 30, 10].map(shards));
-        assert_eq!([34, 35, 36].map(|block| of(1, block)), [10, 50, 10].map(shards));
+        assert_eq!([34, 35, 36].map(|block| of(3, block)), [10, 50, 10].map(shards));
         let weights: u64 = forecast.ways.iter().map(|way| way.weight).sum();
         assert!((990..=1_000).contains(&weights), "{weights}");
     }
@@ -366,7 +367,7 @@ mod tests {
             _ => 15,
         });
         let weight = |way: usize| forecast.ways[way].weight;
-        assert!(weight(1) > 5 * weight(0), "{} {}", weight(0), weight(1));
+        assert!(weight(3) > 5 * weight(0), "{} {}", weight(0), weight(3));
     }
 
     #[test]

@@ -45,14 +45,6 @@ impl History {
     pub fn new(calls: Calls, minutes: &BTreeMap<Timestamp, Minute>) -> Self {
         Self { calls, blocks: blocks(minutes), shards: Memory::default() }
     }
-
-    /// The highest block that touches the span up to (and without) `to`; `None` when none is known.
-    pub fn peak(&self, from: Timestamp, to: Timestamp) -> Option<MilliShards> {
-        if from >= to {
-            return None;
-        }
-        self.blocks.range(block_of(from)..to).map(|(_, peak)| *peak).max()
-    }
 }
 
 /// The highest demand of each block that a minute is known of.
@@ -212,15 +204,5 @@ mod tests {
     #[test]
     fn a_call_from_the_future_counts() {
         assert_eq!([at(500)].into_iter().collect::<Calls>().left(at(100)), 9);
-    }
-
-    #[test]
-    fn the_peak_of_a_span_includes_the_block_it_begins_in() {
-        let load = |bytes| Minute { bytes: Some(bytes), ..Minute::default() };
-        let minutes = BTreeMap::from([(at(60), load(60 << 20)), (at(1_260), load(120 << 20))]);
-        let history = History::new(Calls::default(), &minutes);
-        assert_eq!(history.peak(at(1_140), at(1_199)), Some(MilliShards(1_000)));
-        assert_eq!(history.peak(at(0), at(1_201)), Some(MilliShards(2_000)));
-        assert_eq!(history.peak(at(2_400), at(3_000)), None);
     }
 }

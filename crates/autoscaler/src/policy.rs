@@ -105,6 +105,9 @@ pub const SURGE_GROWTH_PERCENT: u64 = 200;
 /// What counts as running away.
 pub const SURGE_PERCENT: u64 = 150;
 
+/// Fewer shards wait for so long after the last call: a block of the forecast.
+pub const SETTLES_IN: SignedDuration = SignedDuration::from_mins(20);
+
 /// How many of them must be known.
 pub const KNOWN_MINUTES: usize = 45;
 

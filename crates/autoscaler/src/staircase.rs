@@ -122,15 +122,10 @@ impl Costs {
     fn new(block: usize, counts: &[u32], forecast: &Forecast, tuning: &Tuning) -> Self {
         let minutes =
             if block == 0 { forecast.first_minutes } else { BLOCK.as_mins().unsigned_abs() };
-        let price = u64::from(tuning.missing_price);
-        let short = |count: &u32| {
-            let capacity = MilliShards::capacity(*count).0;
-            let missing = forecast.ways.iter().map(|way| {
-                way.blocks[block].0.saturating_sub(capacity).saturating_mul(way.weight) / 1_000
-            });
-            missing.fold(0, u64::saturating_add).saturating_mul(price)
-        };
-        let short: Vec<u64> = counts.iter().map(short).collect();
+        let short = missing(block, counts, forecast)
+            .map(|missing| missing.saturating_mul(u64::from(tuning.missing_price)));
+        let mut short: Vec<u64> = short.collect();
+        short.reverse();
         let held: Vec<u64> = counts.iter().copied().map(u64::from).collect();
         let stay = held
             .iter()
@@ -153,6 +148,24 @@ impl Costs {
         let on_the_way = i32::try_from(change).unwrap_or(0);
         bounded(short).saturating_add(self.stay[to.to]).saturating_add(on_the_way)
     }
+}
+
+/// What each count is expected to miss in a block, in thousandths, from the largest count down.
+fn missing(block: usize, counts: &[u32], forecast: &Forecast) -> impl Iterator<Item = u64> {
+    let mut loads: Vec<(u64, u64)> =
+        forecast.ways.iter().map(|way| (way.blocks[block].0, way.weight)).collect();
+    loads.sort_unstable_by(|a, b| b.cmp(a));
+    let mut loads = loads.into_iter().peekable();
+    // The weight above the count, and the load of that weight.
+    let (mut weight, mut above) = (0_u64, 0_u64);
+    counts.iter().rev().map(move |count| {
+        let capacity = MilliShards::capacity(*count).0;
+        while let Some((load, more)) = loads.next_if(|(load, _)| *load > capacity) {
+            weight += more;
+            above = above.saturating_add(load.saturating_mul(more));
+        }
+        above.saturating_sub(capacity.saturating_mul(weight)) / 1_000
+    })
 }
 
 fn bounded(cost: u64) -> i32 {

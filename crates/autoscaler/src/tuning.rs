@@ -1,7 +1,7 @@
 //! The few settings of the policy that may differ from stream to stream, with what each weighs.
 //!
 //! The defaults are one policy for every stream: they were chosen on a plateau, where a change of a
-//! few percent changes little, and not for one history (`docs/src/decisions/0005-*.md`).
+//! few percent changes little, and not for one history (`docs/src/decisions/0008-*.md`).
 
 use std::str::FromStr;
 
@@ -33,8 +33,8 @@ pub struct Tuning {
     pub recent_minutes: u32,
     /// Room on top of what the earlier days say.
     pub headroom_percent: u32,
-    /// How much more or less than the earlier days say may come, in percent either way: each of
-    /// the two counts for a quarter.
+    /// How much more or less than an earlier day says may come, in percent of what it differs
+    /// from today by: each of the two counts for a quarter of that day.
     pub variation_percent: u32,
 }
 
@@ -48,7 +48,7 @@ impl Default for Tuning {
             growth_percent: 110,
             recent_minutes: 45,
             headroom_percent: 105,
-            variation_percent: 10,
+            variation_percent: 100,
         }
     }
 }
@@ -62,7 +62,7 @@ pub const RANGES: [(&str, u32, u32); 8] = [
     ("growth_percent", 105, 300),
     ("recent_minutes", 5, 240),
     ("headroom_percent", 100, 200),
-    ("variation_percent", 0, 50),
+    ("variation_percent", 0, 300),
 ];
 
 impl Tuning {
@@ -78,6 +78,30 @@ impl Tuning {
             self.headroom_percent,
             self.variation_percent,
         ]
+    }
+
+    /// From values in the order of [`RANGES`].
+    pub const fn from_values(values: [u32; 8]) -> Self {
+        let [
+            missing_price,
+            call_price,
+            call_price_growth_percent,
+            emergency_percent,
+            growth_percent,
+            recent_minutes,
+            headroom_percent,
+            variation_percent,
+        ] = values;
+        Self {
+            missing_price,
+            call_price,
+            call_price_growth_percent,
+            emergency_percent,
+            growth_percent,
+            recent_minutes,
+            headroom_percent,
+            variation_percent,
+        }
     }
 
     /// Checks every setting against its range.
@@ -162,11 +186,11 @@ mod tests {
     #[test]
     fn the_default_is_within_its_ranges_and_names_what_is_not() {
         assert_eq!(Tuning::default().validate(), Ok(()));
-        let wild = Tuning { missing_price: 0, variation_percent: 51, ..Tuning::default() };
+        let wild = Tuning { missing_price: 0, variation_percent: 301, ..Tuning::default() };
         assert_eq!(
             wild.validate().unwrap_err().to_string(),
             "the tuning cannot be used: missing_price is 0 and must be from 1 to 1000; \
-             variation_percent is 51 and must be from 0 to 50"
+             variation_percent is 301 and must be from 0 to 300"
         );
     }
 
@@ -184,6 +208,7 @@ mod tests {
         for ((name, _, _), value) in RANGES.iter().zip(Tuning::default().values()) {
             assert_eq!(json[*name], value, "{name}");
         }
+        assert_eq!(Tuning::from_values(Tuning::default().values()), Tuning::default());
         assert_eq!(json.as_object().unwrap().len(), RANGES.len());
     }
 

@@ -139,7 +139,8 @@ pub fn compose(
             | Reason::MetricsIncomplete
             | Reason::IteratorAge
             | Reason::IteratorAgeUnknown
-            | Reason::RecentSplit,
+            | Reason::RecentSplit
+            | Reason::Settling,
         ) if throttling => Verdict::hold(open, spread.reason),
         Ok(Change::Resize(target, reason)) => resize(open, target, reason),
         Err(_) if policy.hot_shards == HotShards::Split && memory.is_watch_over(now) => {

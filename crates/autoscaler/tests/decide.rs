@@ -159,7 +159,7 @@ fn fewer_shards_only_when_everything_agrees() {
 fn calls_are_a_budget() {
     let spent = |count: i64| (1..=count).map(|n| n * 20).collect::<Vec<_>>();
     let above = Case { load: vec![(2, 1_560, 9.8)], open: 10, ..Case::default() };
-    check(&above, 12, Reason::DemandAboveCapacity);
+    check(&above, 11, Reason::DemandAboveCapacity);
     // Three calls left: at least a third more, which 15 reaches most cheaply.
     check(&Case { calls_ago: spent(7), ..above.clone() }, 15, Reason::DemandAboveCapacity);
     check(&Case { calls_ago: spent(9), ..above.clone() }, 20, Reason::DemandAboveCapacity);

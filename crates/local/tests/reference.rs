@@ -120,6 +120,34 @@ fn clairvoyant() {
     });
 }
 
+/// The default policy, woken as the template deploys it: what must hold is a median ratio of 1.45, a
+/// mean of 0.05 % throttled without the two histories of spikes, and a median of 0.03 %. The bounds
+/// are tighter, so that a change which costs something is seen before it costs that.
+#[test]
+fn tidegate_stays_near_the_clairvoyant_schedule() {
+    let figures = std::cell::RefCell::new(Vec::new());
+    each(Name::Tidegate, |expected, run| {
+        let ratio = run.shard_hours / expected.clairvoyant;
+        figures.borrow_mut().push((expected.trace, ratio, run.throttled_bytes_pct));
+    });
+    let figures = figures.into_inner();
+    if figures.is_empty() {
+        return;
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        f64::midpoint(values[4], values[5])
+    };
+    let spikes = ["ec2_netin_257a", "tweets_amzn"];
+    let calm = figures.iter().filter(|(trace, ..)| !spikes.contains(trace));
+    let mean = calm.map(|(_, _, throttled)| throttled / 8.0).sum::<f64>();
+    let ratio = median(figures.iter().map(|(_, ratio, _)| *ratio).collect());
+    let throttled = median(figures.iter().map(|(.., throttled)| *throttled).collect());
+    assert!(ratio <= 1.42, "the median ratio is {ratio:.3}: {figures:?}");
+    assert!(mean <= 0.048, "the mean throttled is {mean:.4} %: {figures:?}");
+    assert!(throttled <= 0.027, "the median throttled is {throttled:.4} %: {figures:?}");
+}
+
 #[test]
 fn tidegate_makes_no_call_that_is_refused() {
     each(Name::Tidegate, |expected, run| {

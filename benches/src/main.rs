@@ -1,0 +1,59 @@
+//! What is measured: `cargo xtask bench autoscaler` and `cargo xtask bench evaluate`.
+
+// What is measured is the program's output.
+#![allow(clippy::print_stdout)]
+
+mod cost;
+mod evaluate;
+mod figures;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+/// Measures a part of Tidegate.
+#[derive(Debug, Parser)]
+enum Measure {
+    /// What the autoscaler costs by simulated minute, and whether that grows with the history.
+    Autoscaler {
+        /// Only simulate so many weeks, and print nothing.
+        #[arg(long, hide = true)]
+        weeks: Option<u32>,
+    },
+    /// How near the autoscaler's policy comes to the clairvoyant schedule, and what it throttles.
+    Evaluate {
+        /// A folder of histories, as `tidegate simulate` takes them; without it, that of the
+        /// variable `TIDEGATE_TRACES`.
+        #[arg(long, value_name = "FOLDER")]
+        traces: Option<PathBuf>,
+        /// Also try each setting of the tuning a little lower and a little higher, and choose
+        /// among them without the history that is scored: minutes instead of seconds.
+        #[arg(long)]
+        tunings: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Measure::parse() {
+        Measure::Autoscaler { weeks: Some(weeks) } => {
+            cost::simulate(weeks);
+            Ok(())
+        }
+        Measure::Autoscaler { weeks: None } => cost::measure(),
+        Measure::Evaluate { traces, tunings } => {
+            let folder = traces.or_else(|| std::env::var_os("TIDEGATE_TRACES").map(PathBuf::from));
+            folder
+                .context("name a folder of histories with --traces or TIDEGATE_TRACES")
+                .and_then(|folder| evaluate::evaluate(&folder, tunings))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("benches: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
