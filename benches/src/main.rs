@@ -10,7 +10,6 @@ mod figures;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Parser;
 
 /// Measures a part of Tidegate.
@@ -24,10 +23,9 @@ enum Measure {
     },
     /// How near the autoscaler's policy comes to the clairvoyant schedule, and what it throttles.
     Evaluate {
-        /// A folder of histories, as `tidegate simulate` takes them; without it, that of the
-        /// variable `TIDEGATE_TRACES`.
+        /// A folder of histories, as `tidegate simulate` takes them.
         #[arg(long, value_name = "FOLDER")]
-        traces: Option<PathBuf>,
+        traces: PathBuf,
         /// Also try each setting of the tuning a little lower and a little higher, and choose
         /// among them without the history that is scored: minutes instead of seconds.
         #[arg(long)]
@@ -42,12 +40,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Measure::Autoscaler { weeks: None } => cost::measure(),
-        Measure::Evaluate { traces, tunings } => {
-            let folder = traces.or_else(|| std::env::var_os("TIDEGATE_TRACES").map(PathBuf::from));
-            folder
-                .context("name a folder of histories with --traces or TIDEGATE_TRACES")
-                .and_then(|folder| evaluate::evaluate(&folder, tunings))
-        }
+        Measure::Evaluate { traces, tunings } => evaluate::evaluate(&traces, tunings),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
