@@ -77,9 +77,25 @@ fn the_policys_maximum_cuts_and_then_holds() {
 }
 
 #[test]
-fn the_eleventh_call_of_a_day_is_not_made() {
+fn in_place_of_the_eleventh_call_shards_are_split() {
     let Some(setup) = Setup::start(4, 50, &ACTIVE) else { return };
     setup.load(6.0);
+    let now = Timestamp::now().as_second();
+    let calls: Vec<_> = (1..=10).map(|n| (now - n * 3_600).to_string()).collect();
+    setup.tag(json!({"tidegate:calls": calls.join(" ")}));
+    let decision = setup.decide("autoscaler-alarm-direct");
+    // Demand is above what the shards carry: they are split one by one, outside of the ten.
+    expect(&decision, "split", "split_fallback", "done");
+    assert_eq!(decision["calls_left"], 0);
+    assert_eq!(decision["complete"]["to"], 8);
+    assert!(setup.open_shards() > 4);
+}
+
+#[test]
+fn calls_that_are_spent_are_waited_for_without_need() {
+    let Some(setup) = Setup::start(4, 50, &ACTIVE) else { return };
+    setup.load(0.5);
+    setup.iterator_age(0.0);
     let now = Timestamp::now().as_second();
     let calls: Vec<_> = (1..=10).map(|n| (now - n * 3_600).to_string()).collect();
     setup.tag(json!({"tidegate:calls": calls.join(" ")}));

@@ -16,13 +16,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Method, Request, StatusCode, Uri};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use lambda_runtime_api_client::BoxError;
 use lambda_runtime_api_client::body::Body;
 use serde_json::json;
 use tower::Service;
 
+use crate::clock;
 use crate::settings::{self, Environment};
 use crate::telemetry::{Level, Log};
 
@@ -181,7 +182,7 @@ impl<F: Function> Service<LambdaInvocation> for Terminal<F> {
                 request_id: lambda.context.request_id,
                 function_arn: lambda.context.invoked_function_arn,
                 trace_id: lambda.context.xray_trace_id,
-                deadline: deadline(lambda.context.deadline),
+                deadline: deadline(lambda.context.deadline, clock::now()),
             };
             let request_id = invocation.request_id.clone();
             terminal.log.set_request(Some(&request_id));
@@ -213,12 +214,14 @@ impl<F: Function> Service<LambdaInvocation> for Terminal<F> {
     }
 }
 
-/// Lambda's deadline, in milliseconds of the epoch; one that cannot be read is taken as now.
-fn deadline(epoch_ms: u64) -> Timestamp {
-    i64::try_from(epoch_ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .unwrap_or_else(crate::clock::now)
+/// What an invocation is given where its host names no deadline that could be kept.
+const ASSUMED_TIME: SignedDuration = SignedDuration::from_mins(1);
+
+/// Lambda's deadline, in milliseconds of the epoch. One that passed before the invocation began is
+/// none: cargo-lambda names the same moment of 1970 for every invocation.
+fn deadline(epoch_ms: u64, now: Timestamp) -> Timestamp {
+    let named = i64::try_from(epoch_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    named.filter(|named| *named > now).unwrap_or(now + ASSUMED_TIME)
 }
 
 /// Lambda's Runtime API, 2018-06-01.
