@@ -1,11 +1,20 @@
-//! What is measured: `cargo xtask bench autoscaler` and `cargo xtask bench evaluate`.
+//! What is measured: `cargo xtask bench autoscaler`, `evaluate`, `consumer`, `transform`.
 
 // What is measured is the program's output.
 #![allow(clippy::print_stdout)]
 
+mod batches;
+mod consumer;
 mod cost;
+mod dice;
 mod evaluate;
 mod figures;
+mod functions;
+mod host;
+mod logs;
+mod meter;
+mod places;
+mod transform;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +40,16 @@ enum Measure {
         #[arg(long)]
         tunings: bool,
     },
+    /// What a batch of records costs a consumer, beside consumers made with other libraries.
+    Consumer(functions::Places),
+    /// What a request of Firehose costs the transform, beside transformations written by hand.
+    Transform {
+        #[command(flatten)]
+        places: functions::Places,
+        /// A folder with a real log, `apache_combined.log`; else lines are made.
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -41,6 +60,8 @@ fn main() -> ExitCode {
         }
         Measure::Autoscaler { weeks: None } => cost::measure(),
         Measure::Evaluate { traces, tunings } => evaluate::evaluate(&traces, tunings),
+        Measure::Consumer(places) => consumer::measure(&places),
+        Measure::Transform { places, data } => transform::measure(&places, data),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

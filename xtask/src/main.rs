@@ -52,8 +52,9 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },
-    /// Measure a part: `autoscaler` (what a simulated minute costs) or `evaluate` (how good its
-    /// policy is on the histories of `TIDEGATE_TRACES`).
+    /// Measure a part: `consumer` and `transform` (beside their peers), `autoscaler` (what a
+    /// simulated minute costs) or `evaluate` (how good its policy is on the histories of
+    /// `TIDEGATE_TRACES`).
     Bench {
         /// What to measure, and its options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]

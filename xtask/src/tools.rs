@@ -48,6 +48,22 @@ const SETS: &[Set] = &[
     },
 ];
 
+/// What `cargo xtask bench` measures beside ours. No test needs it.
+const PEERS: &[Set] = &[
+    Set {
+        name: "peers",
+        pins: &["peers.txt"],
+        about: "Powertools, a codec and a reader of places for Python: about 40 MB, seconds",
+        make: |pins, folder| python(&pins.join("peers.txt"), folder),
+    },
+    Set {
+        name: "peers-node",
+        pins: &["peers/package.json", "peers/package-lock.json"],
+        about: "the same for Node: about 15 MB, seconds",
+        make: |pins, folder| node(&pins.join("peers"), folder),
+    },
+];
+
 /// Where the tools are.
 pub fn folder(root: &Path) -> PathBuf {
     root.join(".tools")
@@ -58,10 +74,22 @@ pub fn folder(root: &Path) -> PathBuf {
 /// # Errors
 /// When an installer cannot be started or fails.
 pub fn install(root: &Path) -> anyhow::Result<()> {
+    install_sets(root, SETS)
+}
+
+/// Installs what is measured beside ours, as [`install`] does.
+///
+/// # Errors
+/// When an installer cannot be started or fails.
+pub fn install_peers(root: &Path) -> anyhow::Result<()> {
+    install_sets(root, PEERS)
+}
+
+fn install_sets(root: &Path, sets: &[Set]) -> anyhow::Result<()> {
     let tools = folder(root);
     fs::create_dir_all(&tools).with_context(|| format!("could not make {}", tools.display()))?;
     let pins = root.join("xtask/tools");
-    for set in SETS {
+    for set in sets {
         if is_current(root, set)? {
             eprintln!("xtask:   {} is there", set.name);
             continue;
