@@ -1,5 +1,6 @@
 //! The engine: a batch in, a response and a report out.
 
+mod bulk;
 mod chunk;
 mod run;
 
@@ -12,12 +13,12 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use self::chunk::{Unit, Units};
+use self::chunk::{Size, Unit, Units};
 use self::run::{Admission, Run};
 use crate::decode::Decoder;
 use crate::envelope::{Envelope, ErrorText};
 use crate::event::{Event, EventError, Record};
-use crate::handler::RecordHandler;
+use crate::handler::{BulkLimits, RecordHandler};
 use crate::options::{OnPoison, Options};
 use crate::outcome::{Outcome, Panicked, PoisonReason, Stage};
 use crate::report::{Report, RetryCause};
@@ -129,13 +130,15 @@ where
     pub async fn process(&self, event: &[u8], call: &Call<'_>) -> Result<Processed, ProcessError> {
         let event = Event::parse(event).map_err(ProcessError::Event)?;
         let run = Run::new(event.len(), &self.options, call);
+        let bulk = self.handler.bulk();
+        let size = Size::of(bulk, self.options.lanes.get());
         let (mut next, mut data) = (0, Vec::new());
         while next < event.len() && !run.stopped() {
-            let mut opened = chunk::open(&event, next, &mut data);
+            let mut opened = chunk::open(&event, next, size, &mut data);
             next += opened.len();
             let found = Units::of(&mut opened, &data, &self.options.aggregates);
             run.divide(&found);
-            self.handle_all(found.units, &run).await;
+            self.handle_all(found.units, bulk, &run).await;
         }
         Box::pin(self.store_held(&run, true)).await;
 
@@ -154,10 +157,10 @@ where
     }
 
     /// Handles the records of a chunk, those of a key in their order.
-    async fn handle_all(&self, units: Vec<Unit<'_>>, run: &Run<'_>) {
+    async fn handle_all(&self, units: Vec<Unit<'_>>, bulk: Option<BulkLimits>, run: &Run<'_>) {
         let lanes = self.options.lanes.get();
         if lanes == 1 {
-            return self.handle_each(units, run).await;
+            return self.handle_lane(units, bulk, run).await;
         }
         let mut queues: Vec<Vec<Unit<'_>>> = (0..lanes.min(units.len())).map(|_| vec![]).collect();
         let count = queues.len().max(1) as u64;
@@ -168,43 +171,49 @@ where
                 queue.push(unit);
             }
         }
-        join_all(queues.into_iter().map(|queue| self.handle_each(queue, run))).await;
+        join_all(queues.into_iter().map(|queue| self.handle_lane(queue, bulk, run))).await;
     }
 
-    async fn handle_each(&self, units: Vec<Unit<'_>>, run: &Run<'_>) {
-        for unit in units {
-            self.settle(unit, run).await;
+    async fn handle_lane(&self, units: Vec<Unit<'_>>, bulk: Option<BulkLimits>, run: &Run<'_>) {
+        if let Some(limits) = bulk {
+            return Box::pin(self.handle_in_bulks(units, limits, run)).await;
+        }
+        for mut unit in units {
+            let record = unit.record();
+            let (stage, outcome) = match (run.admit(&record, unit.key()), unit.fault.take()) {
+                (Admission::Leave, _) => continue,
+                (_, Some(fault)) => fault.into(),
+                (Admission::BlockedBy(by), None) => blocked(&by),
+                (Admission::Start, None) => self.attempt(&record, unit.bytes).await,
+            };
+            self.settle(&unit, &record, stage, outcome, run).await;
         }
     }
 
-    /// Takes one record to its end and counts it, unless it has to be left.
-    async fn settle(&self, mut unit: Unit<'_>, run: &Run<'_>) {
-        let record = unit.record();
-        let fault = unit.fault.take();
-        let (stage, outcome) = match (run.admit(&record, unit.key()), fault) {
-            (Admission::Leave, _) => return,
-            (_, Some(fault)) => (fault.stage, Outcome::Poison(fault.reason, fault.error)),
-            (Admission::BlockedBy(number), None) => {
-                let error = format!("the record {number} of its partition key is poison");
-                (Stage::Handle, Outcome::Poison(PoisonReason::BlockedBy, error.into()))
-            }
-            (Admission::Start, None) => self.attempt(&record, unit.bytes).await,
-        };
+    /// Counts what became of a record, and keeps it where it is poison.
+    async fn settle(
+        &self,
+        unit: &Unit<'_>,
+        record: &Record<'_>,
+        stage: Stage,
+        outcome: Outcome,
+        run: &Run<'_>,
+    ) {
         let waits = match outcome {
             Outcome::Done => run.delivered(unit.index),
             Outcome::Skip => run.skipped(unit.index),
             Outcome::Retry(error) => {
-                run.left(&record, unit.key(), RetryCause::Handler, ErrorText::of(&*error).line());
+                run.left(record, unit.key(), RetryCause::Handler, ErrorText::of(&*error).line());
                 false
             }
             Outcome::Poison(reason, error) => {
                 let payload = (unit.bytes, unit.encoding);
-                let envelope = Envelope::pack(&record, payload, (reason, stage), &*error, run.call);
+                let envelope = Envelope::pack(record, payload, (reason, stage), &*error, run.call);
                 if self.options.on_poison == OnPoison::StopShard {
                     let error = format!("{reason}: {}", envelope.log_line());
-                    return run.left(&record, unit.key(), RetryCause::Poison, error);
+                    return run.left(record, unit.key(), RetryCause::Poison, error);
                 }
-                run.hold(unit.index, &record, unit.key(), reason, envelope);
+                run.hold(unit.index, record, unit.key(), reason, envelope);
                 true
             }
         };
@@ -216,14 +225,19 @@ where
 
     /// Decodes and handles one record.
     async fn attempt(&self, record: &Record<'_>, data: &[u8]) -> (Stage, Outcome) {
-        let decoded = catch_unwind(AssertUnwindSafe(|| self.decoder.decode(data, record)));
-        let item = match decoded {
-            Ok(Ok(item)) => item,
-            Ok(Err(error)) => return (Stage::Decode, error.into()),
-            Err(panic) => return (Stage::Decode, Panicked::new(&*panic).into()),
+        let item = match self.decode(record, data) {
+            Ok(item) => item,
+            Err(outcome) => return (Stage::Decode, outcome),
         };
         let outcome = catch(async { self.handler.handle(item, record).await }).await;
         (Stage::Handle, outcome.unwrap_or_else(Outcome::from))
+    }
+
+    fn decode<'u>(&self, record: &Record<'_>, data: &'u [u8]) -> Result<D::Item<'u>, Outcome> {
+        match catch_unwind(AssertUnwindSafe(|| self.decoder.decode(data, record))) {
+            Ok(decoded) => decoded.map_err(Outcome::from),
+            Err(panic) => Err(Panicked::new(&*panic).into()),
+        }
     }
 
     /// Stores the poison that the breaker has let go; at the end of the batch, all of it.
@@ -244,6 +258,12 @@ where
             .await
             .unwrap_or_else(|_: Panicked| Err(QuarantineError::new("the store", "it panicked")))
     }
+}
+
+/// What becomes of a record whose key is parked.
+fn blocked(by: &str) -> (Stage, Outcome) {
+    let error = format!("the record {by} of its partition key is poison");
+    (Stage::Handle, Outcome::Poison(PoisonReason::BlockedBy, error.into()))
 }
 
 /// Runs a future to its end or to its panic. What it does when it is made must be inside of it.

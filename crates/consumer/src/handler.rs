@@ -1,9 +1,13 @@
 //! What a user implements.
 
+mod bulk;
+
 use std::future::Future;
 
 use crate::event::Record;
 use crate::outcome::Outcome;
+
+pub use bulk::{BatchHandler, Bulk, BulkLimits, Received, Scope};
 
 /// Handles one record at a time, in the order of the stream.
 ///
@@ -28,6 +32,24 @@ use crate::outcome::Outcome;
 pub trait RecordHandler<T> {
     /// Handles one record.
     fn handle(&self, item: T, record: &Record<'_>) -> impl Future<Output = Outcome>;
+
+    /// How many records are handled at once. `None`, unless this is a [`Bulk`]: one, by
+    /// [`handle`](Self::handle).
+    fn bulk(&self) -> Option<BulkLimits> {
+        None
+    }
+
+    /// Handles several records at once, where [`bulk`](Self::bulk) says that there are several.
+    /// Implement [`BatchHandler`] instead.
+    fn handle_bulk(
+        &self,
+        records: &[Received<'_, T>],
+        scope: &Scope<'_>,
+    ) -> impl Future<Output = Vec<Outcome>> {
+        // No answer: they come again.
+        let _ = (records, scope);
+        std::future::ready(Vec::new())
+    }
 }
 
 impl<T, F, R> RecordHandler<T> for F

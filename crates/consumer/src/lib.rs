@@ -15,7 +15,7 @@ pub use consumer::{Call, Consumer, Deadline, ProcessError, Processed};
 pub use decode::{DecodeError, Decoder, Json, Raw, Text};
 pub use envelope::Envelope;
 pub use event::{Event, EventError, Record};
-pub use handler::RecordHandler;
+pub use handler::{BatchHandler, Bulk, BulkLimits, Received, RecordHandler, Scope};
 pub use options::{Breaker, OnPoison, OnRetry, Options};
 pub use outcome::{BoxError, Outcome, PoisonReason, Stage};
 pub use report::{PoisonRecord, Report};

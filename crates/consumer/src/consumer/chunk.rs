@@ -7,12 +7,28 @@ use tidegate_kpl::{Decoded, Limits};
 
 use crate::envelope::PayloadEncoding;
 use crate::event::{Event, Record, User};
-use crate::outcome::{BoxError, PoisonReason, Stage};
+use crate::handler::BulkLimits;
+use crate::outcome::{BoxError, Outcome, PoisonReason, Stage};
 
-/// Of a chunk: enough that lanes are busy, and few enough that their bytes stay in the cache.
-const RECORDS_MAX: usize = 128;
-/// As soon as the decoded records are as large, the chunk ends.
-const BYTES_MAX: usize = 256 * 1024;
+/// How much is opened at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    records: usize,
+    /// As soon as the decoded records are as large, the chunk ends.
+    bytes: usize,
+}
+
+impl Size {
+    /// Enough that lanes are busy, and little enough that the bytes stay in the cache; where
+    /// records are handled several at once, so much that each lane can have its fill.
+    pub(super) fn of(bulk: Option<BulkLimits>, lanes: usize) -> Self {
+        let (records, bytes) = bulk.map_or((0, 0), |bulk| (bulk.records, bulk.bytes));
+        Self {
+            records: records.saturating_mul(lanes).max(128),
+            bytes: bytes.saturating_mul(lanes).max(256 * 1024),
+        }
+    }
+}
 
 /// Why a record does not even reach the decoder.
 #[derive(Debug)]
@@ -28,6 +44,12 @@ impl Fault {
     }
 }
 
+impl From<Fault> for (Stage, Outcome) {
+    fn from(fault: Fault) -> Self {
+        (fault.stage, Outcome::Poison(fault.reason, fault.error))
+    }
+}
+
 /// A record of the batch, and where its data lies in the chunk's.
 #[derive(Debug)]
 pub(super) struct Opened<'e> {
@@ -38,15 +60,20 @@ pub(super) struct Opened<'e> {
 
 /// Opens the records from a place of the batch on. Their data goes into `data`, one buffer for the
 /// whole batch.
-pub(super) fn open<'e>(event: &Event<'e>, from: usize, data: &mut Vec<u8>) -> Vec<Opened<'e>> {
+pub(super) fn open<'e>(
+    event: &Event<'e>,
+    from: usize,
+    size: Size,
+    data: &mut Vec<u8>,
+) -> Vec<Opened<'e>> {
     data.clear();
-    let mut opened = Vec::with_capacity(RECORDS_MAX.min(event.len() - from));
+    let mut opened = Vec::with_capacity(size.records.min(event.len() - from));
     for index in from..event.len() {
         let Some(record) = event.record(index) else { break };
         let start = data.len();
         let appended = append(&record, data).map(|()| start..data.len()).map_err(Some);
         opened.push(Opened { index, record, data: appended });
-        if opened.len() == RECORDS_MAX || data.len() >= BYTES_MAX {
+        if opened.len() == size.records || data.len() >= size.bytes {
             break;
         }
     }
@@ -101,7 +128,7 @@ impl<'c> Unit<'c> {
 
     /// The partition key, where it is known: not of an entry that cannot be read, and not of the
     /// user records of an aggregate that cannot be taken apart.
-    pub(super) fn key(&self) -> Option<&str> {
+    pub(super) fn key(&self) -> Option<&'c str> {
         match (&self.user, &self.fault) {
             (None, Some(Fault { stage: Stage::Deaggregate, .. })) => None,
             (None, _) => self.parent.partition_key(),

@@ -10,6 +10,7 @@ use super::chunk::Units;
 use super::{Call, Deadline};
 use crate::envelope::Envelope;
 use crate::event::Record;
+use crate::handler::Scope;
 use crate::options::{OnPoison, OnRetry, Options};
 use crate::outcome::PoisonReason;
 use crate::report::{Identity, PoisonRecord, Report, RetryCause};
@@ -110,22 +111,33 @@ impl<'c> Run<'c> {
         }
     }
 
+    /// Whether a record may be started now.
     pub(super) fn admit(&self, record: &Record<'_>, key: Option<&str>) -> Admission {
         let mut state = self.state();
-        let fenced = !state.fenced.is_empty() && key.is_some_and(|key| state.fenced.contains(key));
-        if state.stopped || fenced {
+        if state.waits(key) || !state.in_time(record, self) {
             return Admission::Leave;
         }
-        if let Some(end) = self.call.deadline
-            && let Some(left) = state.too_late(&end, self.reserve)
-        {
-            let error = format!("{} ms are left of the invocation", left.as_millis());
-            state.report.again(Identity::of(record), RetryCause::Deadline, error);
-            state.stopped = true;
-            return Admission::Leave;
-        }
-        let blocked = key.and_then(|key| state.parked.get(key));
-        blocked.map_or(Admission::Start, |by| Admission::BlockedBy(by.clone()))
+        state.admit(key)
+    }
+
+    /// Whether a record may be started as soon as there is a bulk of them.
+    pub(super) fn may_join(&self, key: Option<&str>) -> Admission {
+        let state = self.state();
+        if state.waits(key) { Admission::Leave } else { state.admit(key) }
+    }
+
+    /// Whether a bulk that begins with this record may be started now.
+    pub(super) fn may_start(&self, first: &Record<'_>) -> bool {
+        let mut state = self.state();
+        !state.stopped && state.in_time(first, self)
+    }
+
+    /// How long a bulk may take.
+    pub(super) fn scope(&self) -> Scope<'c> {
+        Scope::until(self.call.deadline.map(|deadline| {
+            let at = deadline.at.checked_sub(self.reserve).unwrap_or(deadline.at);
+            Deadline { at, ..deadline }
+        }))
     }
 
     /// Says whether poison waits, of which the breaker may now know more.
@@ -229,6 +241,28 @@ impl<'c> Run<'c> {
 }
 
 impl State {
+    /// Whether records of this key wait for one that comes again.
+    fn waits(&self, key: Option<&str>) -> bool {
+        self.stopped
+            || (!self.fenced.is_empty() && key.is_some_and(|key| self.fenced.contains(key)))
+    }
+
+    fn admit(&self, key: Option<&str>) -> Admission {
+        let blocked = key.and_then(|key| self.parked.get(key));
+        blocked.map_or(Admission::Start, |by| Admission::BlockedBy(by.clone()))
+    }
+
+    /// Whether the time suffices for this record and those with it; if not, nothing is started any
+    /// more.
+    fn in_time(&mut self, record: &Record<'_>, run: &Run<'_>) -> bool {
+        let Some(end) = run.call.deadline else { return true };
+        let Some(left) = self.too_late(&end, run.reserve) else { return true };
+        let error = format!("{} ms are left of the invocation", left.as_millis());
+        self.report.again(Identity::of(record), RetryCause::Deadline, error);
+        self.stopped = true;
+        false
+    }
+
     /// The time that is left, when it is too little to start a record. The first is always started:
     /// otherwise a shard could stand still.
     fn too_late(&mut self, end: &Deadline<'_>, reserve: SignedDuration) -> Option<SignedDuration> {

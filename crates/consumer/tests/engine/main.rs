@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod batch;
+mod bulk;
 mod docs;
 mod fixtures;
 mod neighbours;

@@ -14,7 +14,7 @@ use tidegate_consumer::{Breaker, Call, Deadline, OnPoison, OnRetry, Options, Rep
 use crate::batch::{ALL_SETTLED, Bench, CALL, altered, check_poison, event, names, number, text};
 
 /// A batch written as `a:deliver b:retry …`: each word a partition key and what the handler does.
-fn batch(words: &str) -> Vec<u8> {
+pub fn batch(words: &str) -> Vec<u8> {
     let entries: Vec<_> = words
         .split_whitespace()
         .enumerate()
@@ -30,7 +30,7 @@ fn batch(words: &str) -> Vec<u8> {
     event(&entries)
 }
 
-fn options(on_retry: OnRetry, on_poison: OnPoison) -> Options {
+pub fn options(on_retry: OnRetry, on_poison: OnPoison) -> Options {
     let mut options = Options::default();
     options.on_retry = on_retry;
     options.on_poison = on_poison;
