@@ -35,13 +35,19 @@ pub struct Account {
 }
 
 impl Account {
-    /// Serves the streams, all of which opted in.
+    /// With these streams.
+    pub fn new(streams: BTreeMap<String, Stream>) -> Self {
+        Self { streams: Mutex::new(streams), ..Self::default() }
+    }
+
+    /// Serves the streams.
     pub fn serve(streams: BTreeMap<String, Stream>) -> Canned {
-        let account = Self { streams: Mutex::new(streams), ..Self::default() };
+        let account = Self::new(streams);
         Canned::start(move |asked| account.answer(asked))
     }
 
-    fn answer(&self, asked: &Asked) -> Answer {
+    /// What a request is answered with.
+    pub fn answer(&self, asked: &Asked) -> Answer {
         let input = &asked.input;
         let done = match asked.operation.as_str() {
             "GetResources" => Some(self.resources(input)),

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidegate_autoscaler::observation::{self, Minute};
 use tidegate_autoscaler::port::{Clock, StreamService};
 use tidegate_aws::Config;
-use tidegate_aws::autoscaler::Aws;
+use tidegate_aws::autoscaler::{Aws, Ledger};
 use tidegate_local::recorded::Recorded;
 
 use crate::source::Named;
@@ -32,6 +32,13 @@ pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
 /// Kinesis and CloudWatch, from the usual settings of the environment and the profile files.
 pub async fn service() -> Aws {
     Aws::new(&Config::load().await, tidegate_runtime::clock::now)
+}
+
+/// The same, with the ledger in a table.
+pub async fn service_and_ledger(table: Option<&str>) -> (Aws, Option<Ledger>) {
+    let (config, now) = (Config::load().await, tidegate_runtime::clock::now);
+    let ledger = table.map(|table| Ledger::new(&config, table.to_owned(), now));
+    (Aws::new(&config, now), ledger)
 }
 
 /// The time as everybody has it.

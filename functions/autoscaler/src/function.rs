@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use autoscaler::Settings;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
@@ -16,7 +17,6 @@ use tidegate_autoscaler::shards::ShardService;
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
 use crate::figures::{self, Figures};
-use crate::settings::Settings;
 use crate::upkeep;
 
 /// The autoscaler as a Lambda function.

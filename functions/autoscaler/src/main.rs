@@ -2,18 +2,17 @@
 
 mod figures;
 mod function;
-mod settings;
 mod upkeep;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use autoscaler::Settings;
 use tidegate_aws::Config;
 use tidegate_aws::autoscaler::{Aws, Ledger};
 use tidegate_runtime::{Environment, Log, SettingsError, clock};
 
 use crate::function::Autoscaler;
-use crate::settings::Settings;
 
 fn main() -> ExitCode {
     tidegate_runtime::run(async |log: &Arc<Log>| {

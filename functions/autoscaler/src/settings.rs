@@ -25,6 +25,9 @@ pub struct Settings {
 
 impl Settings {
     /// Reads the settings.
+    ///
+    /// # Errors
+    /// All of them that cannot be used.
     pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
         let mut settings = settings::Settings::new(vars);
         let defaults = Policy::default();

@@ -1,5 +1,7 @@
 //! `tidegate plan`: one look at a stream, as the deployed function would take it.
 
+#[cfg(feature = "aws")]
+mod live;
 mod snapshot;
 mod text;
 
@@ -21,6 +23,12 @@ pub struct Arguments {
     /// What was seen of a stream, as --save-observation wrote it; without AWS
     #[arg(long, value_name = "FILE.json", group = "seen")]
     observation: Option<PathBuf>,
+    /// The table of the function's ledger, over TIDEGATE_LEDGER_TABLE
+    #[arg(long, value_name = "TABLE", conflicts_with = "observation")]
+    ledger_table: Option<String>,
+    /// The function's variables as a JSON object, in place of those set here; - for standard input
+    #[arg(long, value_name = "FILE.json", conflicts_with = "observation")]
+    environment: Option<PathBuf>,
     /// Bounds and tuning, as `tidegate tune` prints them
     #[arg(long, value_name = "FILE.yaml")]
     policy_file: Option<PathBuf>,
@@ -56,7 +64,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    arguments.ask_aws(&policy.unwrap_or_default())
+    arguments.ask_aws(policy)
 }
 
 impl Arguments {
@@ -88,109 +96,12 @@ impl Arguments {
 
     /// Without the AWS SDK there is nothing to look at.
     #[cfg(not(feature = "aws"))]
-    fn ask_aws(&self, _policy: &Policy) -> anyhow::Result<()> {
+    fn ask_aws(&self, _policy: Option<Policy>) -> anyhow::Result<()> {
         Err(crate::needs_aws("`plan --stream`"))
     }
 
     #[cfg(feature = "aws")]
-    fn ask_aws(&self, policy: &Policy) -> anyhow::Result<()> {
+    fn ask_aws(&self, policy: Option<Policy>) -> anyhow::Result<()> {
         live::run(self, policy)
-    }
-}
-
-#[cfg(feature = "aws")]
-mod live {
-    //! A look at AWS.
-
-    use std::fs;
-    use std::io::{BufRead, IsTerminal, stdin};
-
-    use anyhow::Context;
-    use tidegate_autoscaler::look::{Inputs, Looked};
-    use tidegate_autoscaler::port::NoLedger;
-    use tidegate_autoscaler::run::{self, Ports};
-    use tidegate_autoscaler::tags::Wishes;
-    use tidegate_autoscaler::{Action, Applied, Decision, Mode, Policy};
-
-    use super::{Arguments, Snapshot};
-    use crate::aws::{self, Wall};
-
-    /// Looks, prints, and perhaps asks and carries out what was printed.
-    pub(super) fn run(arguments: &Arguments, policy: &Policy) -> anyhow::Result<()> {
-        if arguments.apply && !arguments.yes && !stdin().is_terminal() {
-            let sentence = "--apply asks a question, and nobody is there to answer: add --yes";
-            return Err(crate::Usage(sentence.to_owned()).into());
-        }
-        let mode = if arguments.apply { Mode::Active } else { Mode::Shadow };
-        let wishes = Wishes { policy: policy.clone(), mode };
-        let stream = arguments.stream.as_deref().unwrap_or_default();
-        aws::block_on(async {
-            let service = aws::service().await;
-            let ports = Ports {
-                service: &service,
-                ledger: None::<&NoLedger>,
-                clock: &Wall,
-                deadline: jiff::Timestamp::MAX,
-            };
-            match run::observe(ports, stream, &wishes, true).await {
-                Ok((looked, inputs)) => {
-                    save(arguments, inputs, &looked.decision)?;
-                    let decision = match confirm(arguments, &looked)? {
-                        true => run::finish(ports, looked, usize::MAX).await,
-                        false => looked.decision,
-                    };
-                    tell(arguments, &decision)
-                }
-                Err(blind) => tell(arguments, &blind),
-            }
-        })
-    }
-
-    /// Keeps what was seen, where that was asked for.
-    fn save(
-        arguments: &Arguments,
-        inputs: Option<Inputs>,
-        decision: &Decision,
-    ) -> anyhow::Result<()> {
-        let Some(path) = &arguments.save_observation else { return Ok(()) };
-        let inputs = inputs
-            .with_context(|| format!("{} was not written: {}", path.display(), decision.message))?;
-        fs::write(path, Snapshot::new(inputs, decision)?.text()?)
-            .with_context(|| format!("{} cannot be written", path.display()))
-    }
-
-    /// Whether what was found is to be carried out.
-    fn confirm(arguments: &Arguments, looked: &Looked) -> anyhow::Result<bool> {
-        let decision = &looked.decision;
-        if !arguments.apply || decision.applied != Applied::Planned {
-            return Ok(false);
-        }
-        if arguments.yes {
-            return Ok(true);
-        }
-        // On the error output: standard output is for data.
-        crate::complain(super::text::describe(decision).trim_end());
-        crate::complain(&format!("carry this out on {}? type yes", decision.stream));
-        let mut answer = String::new();
-        stdin().lock().read_line(&mut answer).context("no answer could be read")?;
-        Ok(answer.trim().eq_ignore_ascii_case("yes"))
-    }
-
-    fn tell(arguments: &Arguments, decision: &Decision) -> anyhow::Result<()> {
-        arguments.print(decision)?;
-        let sentence = match (decision.action, decision.applied) {
-            (_, Applied::Done) => "it was carried out",
-            (Action::Hold, _) | (_, Applied::Nothing | Applied::Refused) => "nothing was changed",
-            (_, Applied::Shadow) if arguments.apply => {
-                "nothing was changed: the stream's tag tidegate:mode is shadow"
-            }
-            (_, Applied::Shadow | Applied::Planned) => "nothing was changed",
-        };
-        crate::complain(sentence);
-        anyhow::ensure!(
-            !decision.reason.is_failure(),
-            "the stream could not be looked at; the reason is above"
-        );
-        Ok(())
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use tidegate_autoscaler::{Decision, History, Mode, Observation, Policy, decide};
+use serde_json::{Map, Value};
+use tidegate_autoscaler::{Decision, History, Mode, Observation, Policy, decide, schedule};
 
 /// The form that this version writes and reads.
 const FORMAT: u32 = 1;
@@ -26,6 +26,9 @@ pub struct Snapshot {
     mode: Mode,
     #[serde(default)]
     policy: Policy,
+    /// The schedules that the stream took part in, as `TIDEGATE_SCHEDULES` has them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    schedules: Map<String, Value>,
     observation: Observation,
     #[serde(default)]
     history: History,
@@ -44,13 +47,18 @@ impl Snapshot {
     pub fn new(
         inputs: tidegate_autoscaler::look::Inputs,
         decision: &Decision,
+        schedules: Option<&str>,
     ) -> anyhow::Result<Self> {
         let tidegate_autoscaler::look::Inputs { observation, history, policy } = inputs;
+        let mut schedules: Map<String, Value> =
+            schedules.map(serde_json::from_str).transpose()?.unwrap_or_default();
+        schedules.retain(|name, _| policy.schedules.iter().any(|part| part.name == *name));
         Ok(Self {
             format: FORMAT,
             at: decision.at,
             mode: decision.mode,
             policy,
+            schedules,
             observation,
             history,
             decision: Some(serde_json::to_value(decision)?),
@@ -75,8 +83,10 @@ impl Snapshot {
             Some(format) => bail!("its format is {format}, and this version reads {FORMAT}"),
             None => bail!("it has no \"format\": write {FORMAT}"),
         }
-        let snapshot: Self = serde_json::from_str(text)?;
+        let mut snapshot: Self = serde_json::from_str(text)?;
         crate::policy_file::check(&snapshot.policy)?;
+        let schedules = Value::Object(snapshot.schedules.clone()).to_string();
+        snapshot.policy.schedules = schedule::parse(&schedules).context("its schedules")?;
         ensure!(
             snapshot.observation.minutes.keys().next_back().is_none_or(|last| *last <= snapshot.at),
             "its minutes go on after \"at\", which is when the decision is made"
@@ -90,9 +100,11 @@ impl Snapshot {
         serde_json::to_string_pretty(self).context("the observation cannot be written")
     }
 
-    /// Makes the decision again, with another policy where one is given.
+    /// Makes the decision again, with another policy where one is given. The schedules stay.
     pub fn decide(&self, policy: Option<&Policy>) -> Decision {
-        let policy = policy.unwrap_or(&self.policy);
+        let schedules = || self.policy.schedules.clone();
+        let policy = policy.map(|policy| Policy { schedules: schedules(), ..policy.clone() });
+        let policy = policy.as_ref().unwrap_or(&self.policy);
         decide(&self.observation, policy, &self.history, self.mode, self.at)
     }
 
@@ -167,7 +179,7 @@ mod tests {
         let Inputs { observation, history, policy } = inputs(now);
         let decision = decide(&observation, &policy, &history, Mode::Active, now);
         assert_eq!(decision.reason, Reason::DemandAboveCapacity, "{}", decision.message);
-        let snapshot = Snapshot::new(inputs(now), &decision).unwrap();
+        let snapshot = Snapshot::new(inputs(now), &decision, None).unwrap();
         let read = Snapshot::parse(&snapshot.text().unwrap()).unwrap();
         assert_eq!(read, snapshot);
         assert_eq!(read.decide(None), decision);
@@ -177,6 +189,28 @@ mod tests {
         assert_eq!(other.target, Some(4));
         let said = read.differs(&other).unwrap();
         assert!(said.contains(", demand_above_capacity"), "{said}");
+    }
+
+    #[test]
+    fn schedules_come_along() {
+        let now = Timestamp::from_second(1_763_683_200).unwrap();
+        let text = r#"{"always": {"cron": "0 * * * *", "time_zone": "UTC", "duration": "2h",
+            "min_shards": 12}, "other": {"cron": "0 8 * * *", "time_zone": "UTC",
+            "duration": "1h", "min_shards": 40}}"#;
+        let mut inputs = inputs(now);
+        inputs.policy.schedules = schedule::parse(text).unwrap();
+        inputs.policy.schedules.retain(|schedule| schedule.name == "always");
+        let Inputs { observation, history, policy } = &inputs;
+        let decision = decide(observation, policy, history, Mode::Active, now);
+        assert!(decision.message.contains("always"), "{}", decision.message);
+        let snapshot = Snapshot::new(inputs, &decision, Some(text)).unwrap();
+        let written = snapshot.text().unwrap();
+        assert!(!written.contains("other"), "{written}");
+        let read = Snapshot::parse(&written).unwrap();
+        assert_eq!(read, snapshot);
+        assert_eq!(read.decide(None), decision);
+        let bounded = Policy { max_shards: 200, ..Policy::default() };
+        assert_eq!(read.decide(Some(&bounded)).target, decision.target);
     }
 
     #[test]
@@ -194,6 +228,7 @@ mod tests {
             ("23:58", "23:59:30", "2026-11-20T23:59:30"),
             ("2026-11-20T", "2026-11-29T", "its minutes go on after \"at\""),
             ("\"observation\"", "\"policy\": {\"min_shards\": 0}, \"observation\"", "min_shards"),
+            ("\"observation\"", "\"schedules\": {\"a\": 1}, \"observation\"", "its schedules: a: "),
             ("{\"format\"", "[\"format\"", "it is not JSON"),
         ];
         for (from, to, message) in cases {
