@@ -33,6 +33,7 @@ type Handler = dyn Fn(&Asked) -> Answer + Send + Sync;
 pub struct Canned {
     port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
+    slow: Arc<Mutex<BTreeMap<String, Duration>>>,
 }
 
 impl Canned {
@@ -44,7 +45,14 @@ impl Canned {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine is free");
         let port = listener.local_addr().expect("a listener has an address").port();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (log, answer) = (asked.clone(), Arc::new(answer));
+        let slow: Arc<Mutex<BTreeMap<String, Duration>>> = Arc::default();
+        let waits = slow.clone();
+        let answer = Arc::new(move |asked: &Asked| {
+            let wait = waits.lock().ok().and_then(|waits| waits.get(&asked.operation).copied());
+            thread::sleep(wait.unwrap_or_default());
+            answer(asked)
+        });
+        let log = asked.clone();
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let (log, answer) = (log.clone(), answer.clone());
@@ -52,7 +60,15 @@ impl Canned {
                 thread::spawn(move || serve(&connection, &log, &*answer));
             }
         });
-        Self { port, asked }
+        Self { port, asked, slow }
+    }
+
+    /// Lets each answer to an operation take so long from now on.
+    ///
+    /// # Panics
+    /// When an answer panicked.
+    pub fn slow_down(&self, operation: &str, by: Duration) {
+        self.slow.lock().expect("no answer panicked").insert(operation.to_owned(), by);
     }
 
     /// What `AWS_ENDPOINT_URL` must be for a client to find it.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `GetResources`, `ListStreams` | n / 100 each |
 //! | `BatchGetItem` | two a batch of 125 |
-//! | `DescribeStreamSummary` | n + k |
+//! | `DescribeStreamSummary` | k, and one for each stream whose shards are not those that the ledger has: all n without a ledger or at their first look |
 //! | `ListShards` | n, one a thousand shards, and k where shards are split |
 //! | `GetMetricData` | with a ledger one a batch, without eight pages a batch; at most 40 streams a run read the 15 days of their first look, one a page |
 //! | `DescribeLimits` | 1 |
@@ -25,11 +25,11 @@ use crate::closer;
 use crate::decision::{Action, Applied, Decision, Reason};
 use crate::ledger::REMEMBERED;
 use crate::limits;
-use crate::look::{LOOK_BACK, Memory, SHORT_LOOK_BACK, Sight, may_look, unseen};
-use crate::observation::{Account, Capacity};
+use crate::look::{LOOK_BACK, Memory, SHORT_LOOK_BACK, Sight, Source, may_look, unseen};
+use crate::observation::{Account, Capacity, Description, Status};
 use crate::port::{Clock, Found, LedgerStore, ServiceError, Stored, StreamService};
 use crate::run::{Ports, finish, look_closer, not_opted_in};
-use crate::shards::ShardService;
+use crate::shards::{Layout, ShardService};
 use crate::tags::{self, Wishes};
 
 /// Streams of a batch: their four metrics each are the 500 queries that one GetMetricData takes (its
@@ -362,13 +362,30 @@ async fn see<S: StreamService + ShardService, L, C>(
         let message = "holds: the stream is in on-demand mode, where Kinesis scales".to_owned();
         return hold(Reason::OnDemand, message);
     }
-    match ports.service.describe(name).await {
-        Ok(description) => {
-            let shards = closer::shards(ports.service, name).await;
-            Ok(Sight { stream: name.to_owned(), description, tags, shards, memory })
-        }
-        Err(error) => hold(error.reason(), error.to_string()),
-    }
+    let shards = closer::shards(ports.service, name).await;
+    let known = found.and_then(|found| as_settled(found, &memory, shards.layout.as_ref()));
+    let description = match known {
+        Some(description) => description,
+        None => match ports.service.describe(name).await {
+            Ok(description) => description,
+            Err(error) => return hold(error.reason(), error.to_string()),
+        },
+    };
+    Ok(Sight { stream: name.to_owned(), description, tags, shards, memory })
+}
+
+/// What a stream would say of itself, without asking it: it was listed as ACTIVE, and has the shards
+/// that the ledger left it with.
+///
+/// An account has 20 DescribeStreamSummary a second, and ListShards is each stream's own. What was
+/// listed may be a minute old; before it is changed a stream is asked all the same.
+fn as_settled(found: &Found, memory: &Memory, layout: Option<&Layout>) -> Option<Description> {
+    let open_shards = layout?.count();
+    let settled = matches!(memory.source, Source::Ledger(_))
+        && memory.entry.settled == Some(open_shards)
+        && memory.entry.expected.is_none()
+        && found.status == Status::Active;
+    settled.then_some(Description { status: found.status, capacity: found.capacity, open_shards })
 }
 
 fn refused(stream: &str, wishes: &Wishes, now: Timestamp, error: &ServiceError) -> Decision {
