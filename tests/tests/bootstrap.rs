@@ -45,6 +45,7 @@ fn the_consumer_answers_every_fixture() {
         (&plain, "kinesis-bad-shape", 1),
         (&plain, "kinesis-bad-utf8", 1),
         (&plain, "kinesis-no-data", 1),
+        (&plain, "kinesis-cloudwatch-logs", 1),
         (&access, "kinesis-access-log", 0),
     ];
     for (lambda, name, poison) in cases {
@@ -65,6 +66,7 @@ fn the_consumer_settles_a_bad_record_at_every_position() {
     let lambda = Lambda::start(&path, &[("TIDEGATE_QUARANTINE", &store)]).unwrap();
     let bad = [
         ("base64", "%%% not base64 %%%".to_owned()),
+        ("decompress", base64(&[0x1f, 0x8b, 0x08, 0x00, 0x07])),
         ("utf8", base64(&[0xff, 0xfe, 0x80])),
         ("parse", base64(b"{\"open\": ")),
         ("schema", base64(b"[1, 2, 3]")),

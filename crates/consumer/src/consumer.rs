@@ -133,10 +133,14 @@ where
         let bulk = self.handler.bulk();
         let size = Size::of(bulk, self.options.lanes.get());
         let (mut next, mut data) = (0, Vec::new());
+        #[cfg(feature = "expand")]
+        let mut expander = chunk::parts::Expander::new(self.options.expand);
         while next < event.len() && !run.stopped() {
             let mut opened = chunk::open(&event, next, size, &mut data);
             next += opened.len();
             let found = Units::of(&mut opened, &data, &self.options.aggregates);
+            #[cfg(feature = "expand")]
+            let found = expander.expand(found, &mut next);
             run.divide(&found);
             self.handle_all(found.units, bulk, &run).await;
         }
@@ -184,7 +188,7 @@ where
                 (Admission::Leave, _) => continue,
                 (_, Some(fault)) => fault.into(),
                 (Admission::BlockedBy(by), None) => blocked(&by),
-                (Admission::Start, None) => self.attempt(&record, unit.bytes).await,
+                (Admission::Start, None) => self.attempt(&record, unit.payload).await,
             };
             self.settle(&unit, &record, stage, outcome, run).await;
         }
@@ -207,7 +211,8 @@ where
                 false
             }
             Outcome::Poison(reason, error) => {
-                let payload = (unit.bytes, unit.encoding);
+                let kept = unit.kept();
+                let payload = (&*kept, unit.encoding);
                 let envelope = Envelope::pack(record, payload, (reason, stage), &*error, run.call);
                 if self.options.on_poison == OnPoison::StopShard {
                     let error = format!("{reason}: {}", envelope.log_line());

@@ -2,6 +2,9 @@
 
 #[cfg(feature = "access-log")]
 mod access_log;
+mod cloudwatch_logs;
+#[cfg(feature = "json-schema")]
+mod json_schema;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,6 +18,9 @@ use crate::outcome::{BoxError, PoisonReason};
 
 #[cfg(feature = "access-log")]
 pub use access_log::AccessLog;
+pub use cloudwatch_logs::CloudwatchLogs;
+#[cfg(feature = "json-schema")]
+pub use json_schema::{JsonSchema, SchemaError};
 
 /// Reads a payload.
 ///
@@ -189,7 +195,11 @@ fn is_json(text: &str) -> Result<(), DecodeError> {
 fn without_values(error: &serde_json::Error) -> String {
     const QUOTING: &[&str] =
         &["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
-    let place = format!("at line {} column {}", error.line(), error.column());
+    // Of a document that was read before, the place is not known.
+    let place = match error.line() {
+        0 => String::new(),
+        line => format!(" at line {line} column {}", error.column()),
+    };
     let text = error.to_string();
     if text.starts_with("missing field ") || text.starts_with("duplicate field ") {
         return text;
@@ -199,9 +209,9 @@ fn without_values(error: &serde_json::Error) -> String {
     match text.rfind(", expected ").filter(|_| quoting) {
         Some(at) => text[at + 2..].to_owned(),
         None if text.starts_with("unknown field ") => {
-            format!("a field that is not expected {place}")
+            format!("a field that is not expected{place}")
         }
-        None => format!("a value was refused {place}"),
+        None => format!("a value was refused{place}"),
     }
 }
 
@@ -236,7 +246,13 @@ mod tests {
         }
     }
 
-    fn fault<T>(result: Result<T, DecodeError>) -> String {
+    /// A record of which no decoder asks anything.
+    pub(super) fn any_record() -> Record<'static> {
+        let event = br#"{"Records":[{"eventSource":"aws:kinesis"}]}"#;
+        crate::Event::parse(event).unwrap().record(0).unwrap()
+    }
+
+    pub(super) fn fault<T>(result: Result<T, DecodeError>) -> String {
         match result {
             Ok(_) => "taken".to_owned(),
             Err(DecodeError { reason, error }) => format!("{reason}: {error}"),

@@ -39,7 +39,8 @@ pub struct Envelope {
     /// The sequence number.
     #[serde(default)]
     pub sequence_number: Option<String>,
-    /// Of a user record of an aggregate, its place there, counted from 0.
+    /// Of a user record of an aggregate, or of a log event of an envelope of CloudWatch Logs, its
+    /// place there, counted from 0.
     #[serde(default)]
     pub sub_sequence_number: Option<u64>,
     /// The partition key: of a user record its own.
@@ -80,7 +81,8 @@ pub struct Envelope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PayloadEncoding {
-    /// The payload in base64.
+    /// The payload in base64, as the producer wrote it: where it was compressed, still so. Of a log
+    /// event, its envelope with this event alone, in gzip.
     Base64,
     /// The event's `data` as it stands there, since it is not base64.
     Verbatim,

@@ -8,11 +8,16 @@ mod arrival;
 mod fields;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use fields::{Fields, Kinesis, List, Top, text};
+use fields::{Fields, Kinesis, List, Top};
+
+pub(crate) use fields::text;
+
+use crate::logs::LogEvent;
 
 /// Why an event is not a batch of Kinesis records.
 #[derive(Debug, thiserror::Error)]
@@ -114,9 +119,10 @@ pub struct Record<'a> {
     arrived_at: Option<Timestamp>,
     encoded: Option<Cow<'a, str>>,
     user: Option<User<'a>>,
+    log: Option<Arc<LogEvent<'a>>>,
 }
 
-/// What an aggregate says about one of its user records.
+/// What an aggregate says about one of its user records, or an envelope about one of its log events.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct User<'a> {
     pub(crate) sub_sequence_number: u64,
@@ -139,12 +145,13 @@ impl<'a> Record<'a> {
             arrived_at: kinesis.arrival.and_then(|raw| arrival::decimal_seconds(raw.get())),
             encoded: text(kinesis.data),
             user: None,
+            log: None,
         }
     }
 
-    /// A user record of this record, which is an aggregate.
-    pub(crate) fn of_user(&self, user: User<'a>) -> Self {
-        Self { user: Some(user), ..self.clone() }
+    /// A user record of this record, which is an aggregate, or a log event of its envelope.
+    pub(crate) fn of_user(&self, user: User<'a>, log: Option<Arc<LogEvent<'a>>>) -> Self {
+        Self { user: Some(user), log, ..self.clone() }
     }
 
     /// The sequence number: what Lambda knows the record by, unique within its shard.
@@ -163,9 +170,9 @@ impl<'a> Record<'a> {
         self.source_arn.as_deref().map(|arn| arn.split("/consumer/").next().unwrap_or(arn))
     }
 
-    /// The place of a user record in its aggregate, counted from 0; `None` for a record that the
-    /// stream has as it is. With the sequence number, which is then the aggregate's, it identifies
-    /// the user record.
+    /// The place of a user record in its aggregate, or of a log event in its envelope, counted from
+    /// 0; `None` for a record that the stream has as it is. With the sequence number, which is then
+    /// the one of the whole, it identifies the part.
     pub const fn sub_sequence_number(&self) -> Option<u64> {
         match &self.user {
             Some(user) => Some(user.sub_sequence_number),
@@ -185,6 +192,11 @@ impl<'a> Record<'a> {
     /// stream has as it is, events do not say.
     pub fn explicit_hash_key(&self) -> Option<u128> {
         self.user?.explicit_hash_key
+    }
+
+    /// What CloudWatch Logs says of the record, where it is a log event out of an envelope.
+    pub fn log_event(&self) -> Option<&LogEvent<'a>> {
+        self.log.as_deref()
     }
 
     /// When the stream took the record, as far as the service says ("approximately").

@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod classify;
 pub mod consumer;
 pub mod decode;
 pub mod envelope;
 pub mod event;
+#[cfg(feature = "expand")]
+pub mod expand;
 pub mod handler;
+pub mod logs;
 pub mod options;
 pub mod outcome;
 pub mod report;
@@ -15,7 +19,10 @@ pub use consumer::{Call, Consumer, Deadline, ProcessError, Processed};
 pub use decode::{DecodeError, Decoder, Json, Raw, Text};
 pub use envelope::Envelope;
 pub use event::{Event, EventError, Record};
+#[cfg(feature = "expand")]
+pub use expand::Expand;
 pub use handler::{BatchHandler, Bulk, BulkLimits, Received, RecordHandler, Scope};
+pub use logs::{LogEntry, LogEvent, Logs};
 pub use options::{Breaker, OnPoison, OnRetry, Options};
 pub use outcome::{BoxError, Outcome, PoisonReason, Stage};
 pub use report::{PoisonRecord, Report};

@@ -30,6 +30,9 @@ pub struct Options {
     pub reserve: Duration,
     /// How much one aggregate of the Kinesis Producer Library may hold; a larger one is poison.
     pub aggregates: tidegate_kpl::Limits,
+    /// Which records are expanded before they are decoded; none of them, if nothing else is chosen.
+    #[cfg(feature = "expand")]
+    pub expand: crate::Expand,
 }
 
 impl Default for Options {
@@ -41,6 +44,8 @@ impl Default for Options {
             breaker: Some(Breaker::default()),
             reserve: Duration::from_secs(1),
             aggregates: tidegate_kpl::Limits::default(),
+            #[cfg(feature = "expand")]
+            expand: crate::Expand::none(),
         }
     }
 }

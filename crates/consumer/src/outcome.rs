@@ -60,6 +60,13 @@ pub enum PoisonReason {
     Base64,
     /// The record is an aggregate that cannot be taken apart, or an entry of one that is malformed.
     Kpl,
+    /// The record begins like gzip or zstd and cannot be decompressed.
+    Decompress,
+    /// The record expands to more than is allowed.
+    DecompressLimit,
+    /// The record is an envelope of CloudWatch Logs that cannot be read, or a log event of one that
+    /// has no message.
+    CloudwatchLogs,
     /// The payload is not UTF-8.
     Utf8,
     /// The payload is not in the format that the decoder reads.
@@ -76,10 +83,13 @@ pub enum PoisonReason {
 
 impl PoisonReason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Envelope,
         Self::Base64,
         Self::Kpl,
+        Self::Decompress,
+        Self::DecompressLimit,
+        Self::CloudwatchLogs,
         Self::Utf8,
         Self::Parse,
         Self::Schema,
@@ -94,6 +104,9 @@ impl PoisonReason {
             Self::Envelope => "envelope",
             Self::Base64 => "base64",
             Self::Kpl => "kpl",
+            Self::Decompress => "decompress",
+            Self::DecompressLimit => "decompress_limit",
+            Self::CloudwatchLogs => "cloudwatch_logs",
             Self::Utf8 => "utf8",
             Self::Parse => "parse",
             Self::Schema => "schema",
@@ -121,6 +134,8 @@ pub enum Stage {
     Base64,
     /// Taking an aggregate of the Kinesis Producer Library apart.
     Deaggregate,
+    /// Decompressing the record, and taking an envelope of CloudWatch Logs apart.
+    Expand,
     /// The decoder.
     Decode,
     /// The handler.
@@ -134,6 +149,7 @@ impl Stage {
             Self::Split => "split",
             Self::Base64 => "base64",
             Self::Deaggregate => "deaggregate",
+            Self::Expand => "expand",
             Self::Decode => "decode",
             Self::Handle => "handle",
         }
@@ -177,8 +193,8 @@ mod tests {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
             assert_eq!(reason.to_string(), reason.code());
         }
-        for stage in [Stage::Split, Stage::Base64, Stage::Deaggregate, Stage::Decode, Stage::Handle]
-        {
+        let [split, base64, handle] = [Stage::Split, Stage::Base64, Stage::Handle];
+        for stage in [split, base64, Stage::Deaggregate, Stage::Expand, Stage::Decode, handle] {
             assert_eq!(serde_json::to_value(stage).unwrap(), stage.code());
         }
     }

@@ -13,14 +13,15 @@ use crate::outcome::PoisonReason;
 /// What became of a batch.
 ///
 /// Every record is counted once: `received = delivered + skipped + quarantined + retried +
-/// not_attempted`. Of an aggregate each user record is counted, once it was taken apart.
+/// not_attempted`. Of an aggregate each user record is counted, and of an envelope each log event,
+/// once it was taken apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Records in the batch.
     pub received: u64,
     /// The handler took them.
     pub delivered: u64,
-    /// The handler had no interest in them, or they are aggregates of nothing.
+    /// The handler had no interest in them, or they are aggregates or envelopes of nothing.
     pub skipped: u64,
     /// Poison that the quarantine store keeps.
     pub quarantined: u64,
@@ -33,6 +34,11 @@ pub struct Report {
     /// Records that begin like such an aggregate and have another digest. They are processed as
     /// they are.
     pub unverified_aggregates: u64,
+    /// Records that were decompressed; see [`Options`](crate::Options).
+    pub decompressed: u64,
+    /// Envelopes of CloudWatch Logs that hold no log event but ask whether the stream can be
+    /// written.
+    pub control_messages: u64,
     /// How `quarantined` divides among the reasons.
     pub by_reason: BTreeMap<PoisonReason, u64>,
     /// Each poison record, also one that the store did not keep. A host logs every one, whatever the
@@ -60,7 +66,8 @@ pub struct Identity {
     pub shard_id: Option<String>,
     /// The sequence number.
     pub sequence_number: Option<String>,
-    /// Of a user record of an aggregate, its place there, counted from 0.
+    /// Of a user record of an aggregate, or of a log event of an envelope, its place there, counted
+    /// from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub_sequence_number: Option<u64>,
     /// The first 64 bits of the partition key's SHA-256: the same key gives the same text.

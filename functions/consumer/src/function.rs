@@ -33,6 +33,7 @@ impl StreamConsumer {
             "on_retry": options.on_retry,
             "on_poison": options.on_poison,
             "lanes": options.lanes,
+            "expand": options.expand.name(),
         });
         log.event(Level::Info, "consumer", &facts);
         let delivery = Delivery { sink, log: log.clone() };

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use tidegate_aws::quarantine::S3Quarantine;
-use tidegate_consumer::{Folder, OnPoison, OnRetry, Options};
+use tidegate_consumer::{Expand, Folder, OnPoison, OnRetry, Options};
 use tidegate_runtime::settings::{self, SettingsError, Vars};
 
 use crate::format::Format;
@@ -13,6 +13,7 @@ use crate::store::Store;
 const QUARANTINE: &str = "TIDEGATE_QUARANTINE";
 const SINK: &str = "TIDEGATE_SINK";
 const FORMAT: &str = "TIDEGATE_FORMAT";
+const EXPAND: &str = "TIDEGATE_EXPAND";
 const ON_RETRY: &str = "TIDEGATE_ON_RETRY";
 const ON_POISON: &str = "TIDEGATE_ON_POISON";
 const LANES: &str = "TIDEGATE_LANES";
@@ -44,6 +45,7 @@ impl Settings {
         options.on_retry = settings.or(ON_RETRY, options.on_retry, on_retry);
         options.on_poison = settings.or(ON_POISON, options.on_poison, on_poison);
         options.lanes = settings.or(LANES, options.lanes, lanes);
+        options.expand = settings.or(EXPAND, Expand::auto(), expand);
         settings.finish(Self { format, sink, store, options })
     }
 }
@@ -99,6 +101,15 @@ fn format(text: &str) -> Result<Format, String> {
         "text" => Ok(Format::Text),
         "access-log" => Ok(Format::AccessLog),
         _ => Err("json, text or access-log".to_owned()),
+    }
+}
+
+fn expand(text: &str) -> Result<Expand, String> {
+    match text {
+        "auto" => Ok(Expand::auto()),
+        "compressed" => Ok(Expand::compressed()),
+        "none" => Ok(Expand::none()),
+        _ => Err("auto, compressed or none".to_owned()),
     }
 }
 

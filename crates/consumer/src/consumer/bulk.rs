@@ -26,7 +26,7 @@ impl<'c, T> Gathered<'c, T> {
 
     fn takes(&self, unit: &Unit<'_>, limits: &BulkLimits) -> bool {
         let fits = self.units.len() < limits.records
-            && self.bytes.saturating_add(unit.bytes.len()) <= limits.bytes;
+            && self.bytes.saturating_add(unit.payload.len()) <= limits.bytes;
         let known = unit.key().is_some_and(|key| self.keys.contains(key));
         self.units.is_empty() || (fits && !known)
     }
@@ -35,7 +35,7 @@ impl<'c, T> Gathered<'c, T> {
         if limits.one_per_key {
             self.keys.extend(unit.key());
         }
-        self.bytes += unit.bytes.len();
+        self.bytes += unit.payload.len();
         self.units.push(unit);
         self.records.push(record);
     }
@@ -63,7 +63,7 @@ where
                 (Admission::Leave, _) => continue,
                 (_, Some(fault)) => fault.into(),
                 (Admission::BlockedBy(by), None) => blocked(&by),
-                (Admission::Start, None) => match self.decode(&record, unit.bytes) {
+                (Admission::Start, None) => match self.decode(&record, unit.payload) {
                     Err(outcome) => (Stage::Decode, outcome),
                     Ok(item) => {
                         gathered.push(unit, Received::new(item, record), &limits);

@@ -1,13 +1,18 @@
 //! A batch, some records at a time: their base64 decoded, their aggregates taken apart.
 
+#[cfg(feature = "expand")]
+pub(super) mod parts;
+
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use tidegate_kpl::{Decoded, Limits};
 
 use crate::envelope::PayloadEncoding;
 use crate::event::{Event, Record, User};
 use crate::handler::BulkLimits;
+use crate::logs::LogEvent;
 use crate::outcome::{BoxError, Outcome, PoisonReason, Stage};
 
 /// How much is opened at once.
@@ -104,26 +109,81 @@ fn append_base64(encoded: &str, data: &mut Vec<u8>) -> Result<(), base64_simd::E
     Ok(())
 }
 
-/// What has an outcome of its own: a record of the stream, or a user record of an aggregate.
+/// What has an outcome of its own: a record of the stream, a user record of an aggregate, or a log
+/// event of an envelope.
 #[derive(Debug)]
 pub(super) struct Unit<'c> {
     /// The place in the batch of the stream's record.
     pub(super) index: usize,
     parent: &'c Record<'c>,
     user: Option<User<'c>>,
-    /// The payload; of a record that has none, what the envelope keeps instead.
-    pub(super) bytes: &'c [u8],
-    /// What `bytes` is.
+    /// What the producer wrote; of a record that has no payload, what the envelope keeps instead.
+    bytes: &'c [u8],
+    /// What the decoder gets.
+    pub(super) payload: &'c [u8],
+    /// Boxed, so that other units stay small.
+    #[cfg(feature = "expand")]
+    log: Option<Box<Log<'c>>>,
+    /// What the envelope keeps.
     pub(super) encoding: PayloadEncoding,
     pub(super) fault: Option<Fault>,
+}
+
+/// A log event of an envelope.
+#[cfg(feature = "expand")]
+#[derive(Debug)]
+struct Log<'c> {
+    /// Absent when the entry cannot be read.
+    event: Option<Arc<LogEvent<'c>>>,
+    /// The envelope with this event alone, in pieces.
+    envelope: [&'c str; 5],
 }
 
 impl<'c> Unit<'c> {
     pub(super) fn record(&self) -> Cow<'c, Record<'c>> {
         match self.user {
             None => Cow::Borrowed(self.parent),
-            Some(user) => Cow::Owned(self.parent.of_user(user)),
+            Some(user) => Cow::Owned(self.parent.of_user(user, self.log_event())),
         }
+    }
+
+    fn new(
+        index: usize,
+        parent: &'c Record<'c>,
+        user: Option<User<'c>>,
+        (bytes, encoding): (&'c [u8], PayloadEncoding),
+        fault: Option<Fault>,
+    ) -> Self {
+        Self {
+            index,
+            parent,
+            user,
+            bytes,
+            payload: bytes,
+            #[cfg(feature = "expand")]
+            log: None,
+            encoding,
+            fault,
+        }
+    }
+
+    /// What the quarantine keeps, such that it can be put into the stream again.
+    pub(super) fn kept(&self) -> Cow<'c, [u8]> {
+        #[cfg(feature = "expand")]
+        if let Some(Ok(envelope)) = self.log.as_ref().map(|l| crate::expand::gzipped(&l.envelope)) {
+            return Cow::Owned(envelope);
+        }
+        Cow::Borrowed(self.bytes)
+    }
+
+    #[cfg(feature = "expand")]
+    fn log_event(&self) -> Option<Arc<LogEvent<'c>>> {
+        self.log.as_ref()?.event.clone()
+    }
+
+    #[cfg(not(feature = "expand"))]
+    const fn log_event(&self) -> Option<Arc<LogEvent<'c>>> {
+        None
     }
 
     /// The partition key, where it is known: not of an entry that cannot be read, and not of the
@@ -141,10 +201,15 @@ impl<'c> Unit<'c> {
 #[derive(Debug, Default)]
 pub(super) struct Units<'c> {
     pub(super) units: Vec<Unit<'c>>,
-    pub(super) aggregates: u64,
-    pub(super) unverified: u64,
-    /// Places in the batch of aggregates without any user record.
+    /// Places in the batch of aggregates.
+    pub(super) aggregates: Vec<usize>,
+    /// Places in the batch of what only begins like one.
+    pub(super) unverified: Vec<usize>,
+    /// Places in the batch of aggregates without any user record, and envelopes without any log
+    /// event.
     pub(super) empty: Vec<usize>,
+    pub(super) decompressed: u64,
+    pub(super) control_messages: u64,
 }
 
 impl<'c> Units<'c> {
@@ -166,9 +231,9 @@ impl<'c> Units<'c> {
                         let text = opened.record.encoded().unwrap_or_default();
                         (PayloadEncoding::Verbatim, text)
                     };
-                    let (index, parent) = (opened.index, &opened.record);
-                    let bytes = text.as_bytes();
-                    units.units.push(Unit { index, parent, user: None, bytes, encoding, fault });
+                    let kept = (text.as_bytes(), encoding);
+                    let unit = Unit::new(opened.index, &opened.record, None, kept, fault);
+                    units.units.push(unit);
                 }
             }
         }
@@ -180,11 +245,11 @@ impl<'c> Units<'c> {
         let fault = match tidegate_kpl::decode(bytes, limits) {
             Ok(Decoded::Plain) => None,
             Ok(Decoded::Unverified) => {
-                self.unverified += 1;
+                self.unverified.push(index);
                 None
             }
             Ok(Decoded::Aggregate(aggregate)) => {
-                self.aggregates += 1;
+                self.aggregates.push(index);
                 if aggregate.is_empty() {
                     self.empty.push(index);
                 }
@@ -209,13 +274,13 @@ impl<'c> Units<'c> {
                             (user, entry.message, PayloadEncoding::Entry, fault)
                         }
                     };
-                    Unit { index, parent, user: Some(user), bytes, encoding, fault }
+                    Unit::new(index, parent, Some(user), (bytes, encoding), fault)
                 }));
                 return;
             }
             Err(error) => refused(BoxError::from(error)),
         };
-        let encoding = PayloadEncoding::Base64;
-        self.units.push(Unit { index, parent, user: None, bytes, encoding, fault });
+        let kept = (bytes, PayloadEncoding::Base64);
+        self.units.push(Unit::new(index, parent, None, kept, fault));
     }
 }

@@ -97,8 +97,10 @@ impl<'c> Run<'c> {
     /// Counts what a chunk turned out to hold.
     pub(super) fn divide(&self, found: &Units<'_>) {
         let mut state = self.state();
-        state.report.aggregates += found.aggregates;
-        state.report.unverified_aggregates += found.unverified;
+        state.report.aggregates += found.aggregates.len() as u64;
+        state.report.unverified_aggregates += found.unverified.len() as u64;
+        state.report.decompressed += found.decompressed;
+        state.report.control_messages += found.control_messages;
         for index in &found.empty {
             state.settlement.divide(*index, 0);
             state.report.skipped += 1;

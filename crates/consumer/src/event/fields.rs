@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 const KINESIS: &str = "aws:kinesis";
 
 /// A JSON string, borrowed where it has no escapes; anything else is absent.
-pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+pub(crate) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let json = raw?.get();
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {

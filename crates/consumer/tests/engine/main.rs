@@ -6,6 +6,8 @@ mod aggregates;
 mod batch;
 mod bulk;
 mod docs;
+#[cfg(feature = "expand")]
+mod expand;
 mod fixtures;
 mod neighbours;
 mod policies;

@@ -133,6 +133,36 @@ fn every_fixture_leads_to_its_lines() {
 }
 
 #[test]
+fn envelopes_of_cloudwatch_logs_are_expanded_as_far_as_is_chosen() {
+    // The setting, the counts, and the reason and place of each poison.
+    type Poison<'a> = &'a [(&'a str, Option<u64>)];
+    let cases: [(&str, [u64; 6], Poison<'_>); 3] = [
+        ("auto", [5, 3, 1, 1, 0, 0], &[("parse", Some(1))]),
+        ("compressed", [3, 3, 0, 0, 0, 0], &[]),
+        ("none", [3, 1, 0, 2, 0, 0], &[("utf8", None), ("utf8", None)]),
+    ];
+    for (expand, expected, poison) in cases {
+        let settings = [("TIDEGATE_EXPAND", expand)];
+        let (answer, lines) = invoke(&settings, fixture("cloudwatch-logs"));
+        assert_eq!(answer, ALL_SETTLED, "{expand}");
+        assert_eq!(counts(&lines), expected, "{expand}");
+        let told: Vec<_> = lines[..lines.len() - 2]
+            .iter()
+            .map(|line| (line["reason"].as_str().unwrap(), line["sub_sequence_number"].as_u64()))
+            .collect();
+        assert_eq!(told, poison, "{expand}");
+        let batch = &lines[lines.len() - 2];
+        let said = (batch["decompressed"].as_u64(), batch["control_messages"].as_u64());
+        let expected = match expand {
+            "auto" => (Some(2), Some(1)),
+            "compressed" => (Some(2), Some(0)),
+            _ => (Some(0), Some(0)),
+        };
+        assert_eq!(said, expected, "{expand}");
+    }
+}
+
+#[test]
 fn a_line_names_the_record() {
     let (_, lines) = invoke(&[], fixture("bad-json"));
     let line = &lines[0];
@@ -146,8 +176,16 @@ fn a_line_names_the_record() {
 
 #[test]
 fn no_payload_is_logged() {
-    for name in ["json", "bad-base64", "bad-utf8", "bad-json", "bad-shape", "no-data", "access-log"]
-    {
+    for name in [
+        "json",
+        "bad-base64",
+        "bad-utf8",
+        "bad-json",
+        "bad-shape",
+        "no-data",
+        "access-log",
+        "cloudwatch-logs",
+    ] {
         for format in ["json", "text", "access-log"] {
             let bench = Bench::start(Level::Debug, &[("TIDEGATE_FORMAT", format)]);
             let (_, lines) = bench.invoke(fixture(name));
@@ -181,9 +219,10 @@ fn a_poison_record_is_told_at_any_level() {
 fn the_start_says_what_is_configured() {
     let bench = Bench::start(Level::Info, &[("TIDEGATE_QUARANTINE", "s3://my-bucket/prefix")]);
     let line: Value = serde_json::from_slice(&bench.captured.0.lock().unwrap()).unwrap();
-    let said = ["event", "format", "sink", "quarantine", "on_retry", "on_poison"]
+    let said = ["event", "format", "sink", "quarantine", "on_retry", "on_poison", "expand"]
         .map(|name| line[name].clone());
-    let expected = ["consumer", "json", "log", "s3://my-bucket/prefix", "stop-shard", "skip"];
+    let store = "s3://my-bucket/prefix";
+    let expected = ["consumer", "json", "log", store, "stop-shard", "skip", "auto"];
     assert_eq!(said, expected);
     assert_eq!(line["lanes"], 1);
 }

@@ -13,7 +13,9 @@ fn without_settings_records_are_json_and_the_log_is_all() {
     let settings = read(&[(SINK, ""), (FORMAT, " ")]).unwrap();
     assert_eq!((settings.format, settings.sink), (Format::Json, Sink::Log));
     assert!(matches!(settings.store, Store::Log), "{:?}", settings.store);
-    assert_eq!(settings.options, Options::default());
+    let mut options = Options::default();
+    options.expand = Expand::auto();
+    assert_eq!(settings.options, options);
 }
 
 #[test]
@@ -40,7 +42,7 @@ fn each_value_is_taken() {
 }
 
 #[test]
-fn each_choice_of_order_is_taken() {
+fn each_choice_is_taken() {
     let options = |key, value| read(&[(key, value)]).unwrap().options;
     let retries = [("stop-shard", OnRetry::StopShard), ("fence-key", OnRetry::FenceKey)];
     for (value, expected) in retries {
@@ -53,6 +55,11 @@ fn each_choice_of_order_is_taken() {
     ];
     for (value, expected) in poisons {
         assert_eq!(options(ON_POISON, value).on_poison, expected);
+    }
+    let expansions =
+        [("auto", Expand::auto()), ("compressed", Expand::compressed()), ("none", Expand::none())];
+    for (value, expected) in expansions {
+        assert_eq!(options(EXPAND, value).expand, expected);
     }
     for (value, expected) in [("1", 1), ("64", 64)] {
         assert_eq!(options(LANES, value).lanes.get(), expected);
@@ -91,6 +98,7 @@ fn what_cannot_be_used_is_said_all_at_once() {
         (SINK, "s3://bucket", sinks.to_owned()),
         (ON_RETRY, "skip", "stop-shard or fence-key".to_owned()),
         (ON_POISON, "fence-key", "skip, park-key or stop-shard".to_owned()),
+        (EXPAND, "gzip", "auto, compressed or none".to_owned()),
         (LANES, "0", "a whole number from 1 to 64".to_owned()),
         (LANES, "65", "a whole number from 1 to 64".to_owned()),
         (FORMAT, "JSON", "json, text or access-log".to_owned()),
