@@ -79,11 +79,10 @@ impl Account {
             "BatchGetItem" => Some(self.read_ledger(input)),
             "PutItem" => self.write_ledger(input),
             "DescribeAlarms" => Some(self.describe_alarms(input)),
-            "PutMetricAlarm" => self.alarms.lock().ok().map(|mut alarms| {
-                alarms.insert(text(&input["AlarmName"]), input.clone());
-                json!({})
-            }),
-            "SetAlarmState" => Some(json!({})),
+            "PutMetricAlarm" => self.put_alarm(input),
+            "SetAlarmState" => {
+                self.set_alarm_state(&text(&input["AlarmName"]), &text(&input["StateValue"]), now())
+            }
             _ => None,
         };
         match done {
@@ -202,6 +201,37 @@ impl Account {
         Some(json!({}))
     }
 
+    /// An alarm as it stands; null when there is none.
+    ///
+    /// # Panics
+    /// When an answer panicked.
+    pub fn alarm(&self, name: &str) -> Value {
+        let alarms = self.alarms.lock().expect("no answer panicked");
+        alarms.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Puts an alarm that is there into a state since a second of the epoch, as its metric would.
+    pub fn set_alarm_state(&self, name: &str, state: &str, since: u64) -> Option<Value> {
+        let mut alarms = self.alarms.lock().ok()?;
+        let alarm = alarms.get_mut(name)?;
+        alarm["StateValue"] = state.into();
+        alarm["StateUpdatedTimestamp"] = json!({"@": since});
+        Some(json!({}))
+    }
+
+    /// The whole definition is replaced, and the state stays.
+    fn put_alarm(&self, input: &Value) -> Option<Value> {
+        let mut alarms = self.alarms.lock().ok()?;
+        let mut alarm = input.clone();
+        let before = alarms.get(input["AlarmName"].as_str()?);
+        let kept = |key: &str| before.map(|before| before[key].clone());
+        alarm["StateValue"] = kept("StateValue").unwrap_or("INSUFFICIENT_DATA".into());
+        alarm["StateUpdatedTimestamp"] =
+            kept("StateUpdatedTimestamp").unwrap_or(json!({"@": now()}));
+        alarms.insert(text(&input["AlarmName"]), alarm);
+        Some(json!({}))
+    }
+
     fn describe_alarms(&self, input: &Value) -> Value {
         let alarms = self.alarms.lock().expect("no answer panicked");
         let prefix = input["AlarmNamePrefix"].as_str();
@@ -212,13 +242,8 @@ impl Account {
         };
         let (page, next) =
             page(alarms.iter().filter(|(name, _)| wanted(name)), &input["NextToken"]);
-        let seen = page.into_iter().map(|(_, alarm)| {
-            let mut alarm = alarm.clone();
-            alarm["StateValue"] = "OK".into();
-            alarm["StateUpdatedTimestamp"] = json!({"@": now()});
-            alarm
-        });
-        let mut answer = json!({"MetricAlarms": seen.collect::<Vec<_>>(), "CompositeAlarms": []});
+        let seen: Vec<_> = page.into_iter().map(|(_, alarm)| alarm).collect();
+        let mut answer = json!({"MetricAlarms": seen, "CompositeAlarms": []});
         if let Some(next) = next {
             answer["NextToken"] = next.into();
         }

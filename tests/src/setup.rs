@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::emulator::{self, Emulator};
 use crate::http;
-use crate::lambda::Lambda;
+use crate::lambda::{Ended, Lambda};
 use crate::place::{bootstrap, fixture};
 
 /// The stream that the events of `tests/events/` name.
@@ -106,6 +106,12 @@ impl Setup {
         accepted(self.kinesis.port(), "kinesis", &operation, &body)
     }
 
+    /// A call of CloudWatch that must be accepted.
+    pub fn cloudwatch(&self, operation: &str, body: Value) -> Value {
+        let operation = format!("GraniteServiceVersion20100801.{operation}");
+        accepted(self.cloudwatch.port(), "monitoring", &operation, &body)
+    }
+
     /// What the stream says of itself.
     pub fn summary(&self) -> Value {
         let answer = self.kinesis("DescribeStreamSummary", json!({"StreamName": STREAM}));
@@ -131,18 +137,56 @@ impl Setup {
                 ("IncomingBytes", minute, shards * 6e6),
             ]
         });
-        self.put(&points.collect::<Vec<_>>());
+        self.put(None, &points.collect::<Vec<_>>());
     }
 
     /// The newest age of a record that was read.
     pub fn iterator_age(&self, milliseconds: f64) {
-        self.put(&[("GetRecords.IteratorAgeMilliseconds", 2, milliseconds)]);
+        self.put(None, &[("GetRecords.IteratorAgeMilliseconds", 2, milliseconds)]);
     }
 
-    /// Puts points: a metric, minutes ago, a value.
-    fn put(&self, points: &[(&str, i64, f64)]) {
+    /// Records that the stream rejected in each of the last minutes.
+    pub fn rejected(&self, records: f64) {
+        let minutes = 2..=8;
+        let points = minutes.map(|ago| ("WriteProvisionedThroughputExceeded", ago, records));
+        self.put(None, &points.collect::<Vec<_>>());
+    }
+
+    /// What one shard took and rejected in each of the last minutes, in shards and in records.
+    pub fn load_of_shard(&self, shard: &str, load: f64, rejected: f64) {
+        let points = (2..=8).flat_map(|minute| {
+            [
+                ("IncomingRecords", minute, load * 60_000.0),
+                ("IncomingBytes", minute, load * 6e6),
+                ("WriteProvisionedThroughputExceeded", minute, rejected),
+            ]
+        });
+        self.put(Some(shard), &points.collect::<Vec<_>>());
+    }
+
+    /// Writes a record for each of the keys, at most 500; the shards that took them.
+    pub fn write(&self, keys: &[String]) -> Vec<String> {
+        let record = |key: &String| json!({"PartitionKey": key, "Data": "eyJhIjoxfQ=="});
+        let records: Vec<_> = keys.iter().map(record).collect();
+        let answer = self.kinesis("PutRecords", json!({"StreamName": STREAM, "Records": records}));
+        let taken = answer["Records"].as_array().expect("it is as this setup needs it").iter();
+        taken.map(|record| record["ShardId"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The open shards by their names.
+    pub fn shards(&self) -> Vec<Value> {
+        let filter = json!({"Type": "AT_LATEST"});
+        let answer =
+            self.kinesis("ListShards", json!({"StreamName": STREAM, "ShardFilter": filter}));
+        answer["Shards"].as_array().expect("it is as this setup needs it").clone()
+    }
+
+    /// Puts points of the stream or of one shard: a metric, minutes ago, a value.
+    fn put(&self, shard: Option<&str>, points: &[(&str, i64, f64)]) {
         let now = Timestamp::now();
-        let dimensions = json!([{"Name": "StreamName", "Value": STREAM}]);
+        let of = [("StreamName", Some(STREAM)), ("ShardId", shard)].into_iter();
+        let dimensions: Vec<_> =
+            of.filter_map(|(name, of)| Some(json!({"Name": name, "Value": of?}))).collect();
         let data: Vec<_> = points
             .iter()
             .map(|(metric, minutes, value)| {
@@ -152,19 +196,20 @@ impl Setup {
             })
             .collect();
         let body = json!({"Namespace": "AWS/Kinesis", "MetricData": data});
-        let operation = "GraniteServiceVersion20100801.PutMetricData";
-        accepted(self.cloudwatch.port(), "monitoring", operation, &body);
+        self.cloudwatch("PutMetricData", body);
     }
 
     /// The one decision that a fixture's event is answered with.
     pub fn decide(&self, event: &str) -> Value {
-        let decisions = self.lambda.respond(fixture(event)).expect("it is as this setup needs it");
-        assert_eq!(
-            decisions.as_array().expect("it is as this setup needs it").len(),
-            1,
-            "{decisions}"
-        );
-        decisions[0].clone()
+        only(self.lambda.respond(fixture(event)).expect("it is as this setup needs it"))
+    }
+
+    /// The same, where the function has no more than so much time.
+    pub fn decide_within(&self, event: &str, timeout: Duration) -> Value {
+        match self.lambda.invoke_within(fixture(event), timeout) {
+            Ok(Ended::Response(decisions)) => only(decisions),
+            ended => panic!("{ended:?}"),
+        }
     }
 
     /// The open shards, once the stream is active.
@@ -202,6 +247,14 @@ fn autoscaler(
     ];
     all.extend(settings);
     Some(Lambda::start(&bootstrap("autoscaler")?, &all).expect("the autoscaler starts"))
+}
+
+/// The one decision of an answer.
+fn only(decisions: Value) -> Value {
+    match decisions.as_array().map(Vec::as_slice) {
+        Some([decision]) => decision.clone(),
+        _ => panic!("{decisions} is not one decision"),
+    }
 }
 
 /// A call that must be accepted.

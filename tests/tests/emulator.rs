@@ -57,6 +57,47 @@ fn fewer_shards_when_the_consumer_is_up_to_date() {
 }
 
 #[test]
+fn a_muted_alarm_wakes_nobody() {
+    let Some(setup) = Setup::start(4, 50, &ACTIVE) else { return };
+    setup.load(6.0);
+    expect(&setup.decide("autoscaler-alarm-event-bridge-muted"), "hold", "muted", "nothing");
+    assert_eq!(setup.open_shards(), 4);
+}
+
+/// What a run leaves in the log: the decision, and its figures as metrics of CloudWatch.
+#[test]
+fn a_decision_is_told_with_its_figures() {
+    let Some(setup) = Setup::start(4, 50, &ACTIVE) else { return };
+    setup.load(6.0);
+    let decision = setup.decide("autoscaler-alarm-direct");
+    let told = setup.lambda.events("decision").unwrap().pop().unwrap();
+    for (key, value) in decision.as_object().unwrap() {
+        assert_eq!(told[key], *value, "{key}");
+    }
+    setup.wait_until_active();
+    setup.decide("autoscaler-alarm-direct");
+    let output = setup.lambda.output().unwrap();
+    let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let metrics: Vec<_> = lines.filter(|line| !line["_aws"].is_null()).collect();
+    let figures = |at: usize| {
+        let keys = ["OpenShards", "DesiredShards", "CallsLeft", "Resized", "Held", "DemandShards"];
+        keys.map(|key| metrics[at][key].as_f64().unwrap())
+    };
+    assert_eq!(metrics.len(), 2, "{output}");
+    assert_eq!(figures(0), [4.0, 8.0, 10.0, 1.0, 0.0, 6.0]);
+    assert_eq!(figures(1), [8.0, 8.0, 9.0, 0.0, 1.0, 6.0]);
+    assert_eq!(metrics[1]["Reason"], "settling");
+    for document in &metrics {
+        assert_eq!(document["StreamName"], "clicks");
+        let directive = &document["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Dimensions"], json!([["StreamName"]]), "{document}");
+        for metric in directive["Metrics"].as_array().unwrap() {
+            assert!(document[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
+        }
+    }
+}
+
+#[test]
 fn a_limit_that_forbids_it_is_the_reason_to_hold() {
     // The account has room for the stream as it is, and for nothing more.
     let Some(setup) = Setup::start(4, 4, &ACTIVE) else { return };

@@ -149,3 +149,55 @@ fn a_heartbeat_finds_the_streams_that_opted_in() {
     let refused = setup.lambda.respond(json!({"stream": "not-tagged"})).unwrap();
     expect(&refused[0], "hold", "not_opted_in", "nothing");
 }
+
+#[test]
+fn a_schedule_raises_the_floor_and_a_tag_opts_out() {
+    let schedules = r#"{"always": {"cron": "0 * * * *", "time_zone": "UTC", "duration": "2h",
+        "min_shards": 8, "by_default": true}, "never": {"cron": "0 0 1 1 *", "time_zone": "UTC",
+        "duration": "15m", "min_shards": 40}}"#;
+    let Some(setup) = Setup::with_ledger(4, &[("TIDEGATE_SCHEDULES", schedules)]) else { return };
+    setup.load(0.5);
+    setup.iterator_age(0.0);
+    setup.tag(json!({"tidegate:schedule": "nobody"}));
+    expect(&setup.decide(BY_HAND), "hold", "tag_unreadable", "nothing");
+    setup.untag("tidegate:schedule");
+    let decision = setup.decide(BY_HAND);
+    expect(&decision, "resize", "schedule", "done");
+    assert!(decision["message"].as_str().unwrap().contains("always"), "{decision:#}");
+    assert_eq!(setup.open_shards(), 8);
+    // Half would do, and the window is open.
+    let held = setup.decide(BY_HAND);
+    assert_eq!((&held["action"], &held["target"]), (&json!("hold"), &json!(8)), "{held:#}");
+}
+
+#[test]
+fn each_tag_overrides_its_setting() {
+    let Some(setup) = Setup::with_ledger(4, &[]) else { return };
+    setup.load(0.5);
+    let unset = ["min-shards", "max-shards", "mode", "missing-iterator-age", "hot-shards"];
+    // tags, action, reason, applied
+    let cases = [
+        (json!({}), "hold", "iterator_age_unknown", "nothing"),
+        (
+            json!({"missing-iterator-age": "allow", "mode": "shadow"}),
+            "resize",
+            "fewer_would_do",
+            "shadow",
+        ),
+        (json!({"missing-iterator-age": "allow", "min-shards": "4"}), "hold", "enough", "nothing"),
+        (json!({"min-shards": "6"}), "resize", "policy_bounds", "done"),
+    ];
+    for (tags, action, reason, applied) in cases {
+        for tag in unset {
+            setup.untag(&format!("tidegate:{tag}"));
+        }
+        let tags = tags.as_object().unwrap().iter();
+        let tags: BTreeMap<_, _> =
+            tags.map(|(tag, value)| (format!("tidegate:{tag}"), value)).collect();
+        if !tags.is_empty() {
+            setup.tag(json!(tags));
+        }
+        expect(&setup.decide(BY_HAND), action, reason, applied);
+    }
+    assert_eq!(setup.open_shards(), 6);
+}
