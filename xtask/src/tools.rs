@@ -41,6 +41,12 @@ const SETS: &[Set] = &[
         make: |pins, folder| python(&pins.join("kpl.txt"), folder),
     },
     Set {
+        name: "lake",
+        pins: &["lake.txt"],
+        about: "another reader of access logs, and one of Parquet: about 95 MB, seconds",
+        make: |pins, folder| python(&pins.join("lake.txt"), folder),
+    },
+    Set {
         name: "node",
         pins: &["package.json", "package-lock.json"],
         about: "the emulator of Kinesis: about 16 MB, seconds",

@@ -10,3 +10,5 @@ pub use client::Config;
 pub mod autoscaler;
 #[cfg(feature = "quarantine")]
 pub mod quarantine;
+#[cfg(feature = "reingest")]
+pub mod reingest;

@@ -80,16 +80,18 @@ struct Usage(String);
 /// What a build without the AWS SDK answers to a command that needs it.
 #[cfg(not(feature = "aws"))]
 fn needs_aws(what: &str) -> anyhow::Error {
+    needs_full(&format!("{what} talks to AWS, and this build carries no AWS SDK"))
+}
+
+/// What a lean build answers to what it leaves out.
+#[cfg(not(all(feature = "aws", feature = "parquet")))]
+fn needs_full(why: &str) -> anyhow::Error {
     let quote = |word: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
         if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{word}'") }
     };
     let words: Vec<_> = std::env::args().skip(1).map(quote).collect();
-    anyhow::anyhow!(
-        "{what} talks to AWS, and this build carries no AWS SDK: run `cargo tidegate-full {}`, or \
-         the installed binary",
-        words.join(" ")
-    )
+    anyhow::anyhow!("{why}: run `cargo tidegate-full {}`, or the installed binary", words.join(" "))
 }
 
 /// One line for the person at the terminal.

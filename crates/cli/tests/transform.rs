@@ -132,6 +132,66 @@ fn the_table_has_the_columns_of_the_rows() {
     assert_eq!(schema, tidegate_transform::editor_schema());
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn a_parquet_file_is_read_by_another_reader() {
+    use std::path::PathBuf;
+
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = folder.path().join("own.yaml");
+    fs::write(
+        &pipeline,
+        "input: {format: json, fields: {at: timestamp, n: integer, x: float, ok: boolean}}\n\
+         steps: [{drop: n == 3}, {rename: {other: any}}]\n",
+    )
+    .unwrap();
+    let records = concat!(
+        r#"{"at": "2026-11-14T10:30:00+01:00", "n": 1, "x": 0.5, "ok": true, "other": "a"}"#,
+        "\n",
+        r#"{"n": 2, "x": 3, "other": {"b": [1]}, "more": "no column"}"#,
+        "\n",
+        r#"{"n": 3}"#,
+        "\n",
+    );
+    let out = folder.path().join("out.parquet");
+    let name = out.to_str().unwrap();
+    let arguments = ["run", "--config", pipeline.to_str().unwrap(), "--parquet", name];
+    let (rows, summary) = said(&transform(&arguments, records));
+    assert_eq!(rows, "");
+    assert!(summary.contains(&format!("\nParquet    {name}: 2 rows, 5 columns, ")), "{summary}");
+    let tools = std::env::var_os("TIDEGATE_TOOLS").map(PathBuf::from);
+    let Some(python) = tools.map(|tools| tools.join("lake/bin/python")) else {
+        eprintln!("skipped: TIDEGATE_TOOLS does not name the folder of tools");
+        return;
+    };
+    let script = "import duckdb, json, sys\n\
+                  found = duckdb.sql(f\"select * from '{sys.argv[1]}' order by n\")\n\
+                  print(json.dumps([found.columns, [str(t) for t in found.types]]))\n\
+                  print(json.dumps(found.fetchall(), default=str))\n";
+    let read = Command::new(python).args(["-c", script, name]).output().unwrap();
+    let (text, error) = said(&read);
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines,
+        [
+            json!([
+                ["at", "n", "x", "ok", "any"],
+                ["TIMESTAMP WITH TIME ZONE", "BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR"]
+            ]),
+            json!([
+                ["2026-11-14 09:30:00+00:00", 1, 0.5, true, "a"],
+                [null, 2, 3.0, null, "{\"b\":[1]}"]
+            ]),
+        ],
+        "{error}"
+    );
+    // The columns are those of the Glue table.
+    let (table, _) = said(&transform(&["schema", "--config", pipeline.to_str().unwrap()], ""));
+    for column in ["\"at\", Type: timestamp", "\"n\", Type: bigint", "\"x\", Type: double"] {
+        assert!(table.contains(column), "{column}: {table}");
+    }
+}
+
 #[test]
 fn what_cannot_be_done_is_said_with_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();

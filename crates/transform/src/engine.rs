@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::event::{self, EventError, Handed};
 use crate::outcome::{Outcome, Reason, Report};
 use crate::pipeline::{Converted, Pipeline};
-use crate::response::{RESPONSE_LIMIT_BYTES, Response};
+use crate::reingest::{self, Again, Overflow, REINGEST_LIMIT, Surplus, mark};
+use crate::response::{self, RESPONSE_LIMIT_BYTES, Response};
 
 /// A pipeline with the buffers that it works in. It is made once and kept: what an invocation
 /// warms up, the next finds warm.
@@ -35,7 +36,21 @@ impl Engine {
     /// # Errors
     /// When the event is not a request of Firehose. Nothing about a record is an error.
     pub fn transform(&mut self, event: &[u8], out: &mut Vec<u8>) -> Result<Report, EventError> {
-        self.run(event, out, RESPONSE_LIMIT_BYTES, Pipeline::convert)
+        self.run(event, out, RESPONSE_LIMIT_BYTES, None, Pipeline::convert)
+    }
+
+    /// The same, and what does not fit the response is kept aside in `overflow`, to be
+    /// [put back](reingest::put_back). Until that is done it is answered as failed.
+    ///
+    /// # Errors
+    /// As [`transform`](Self::transform).
+    pub fn transform_keeping(
+        &mut self,
+        event: &[u8],
+        out: &mut Vec<u8>,
+        overflow: &mut Overflow,
+    ) -> Result<Report, EventError> {
+        self.run(event, out, RESPONSE_LIMIT_BYTES, Some(overflow), Pipeline::convert)
     }
 
     /// Converts one record on its own: its line is appended to `out`. This is what
@@ -60,7 +75,13 @@ impl Engine {
     ) -> Converted {
         let before = out.len();
         metadata.clear();
+        let (times, data) = mark::read(data);
         let converted = guarded(|| self.pipeline.convert(data, at, out, metadata));
+        if times > 0 {
+            let mut rows = out.split_off(before);
+            mark::rows(&mut rows, times);
+            out.append(&mut rows);
+        }
         if converted.outcome != Outcome::Ok {
             out.truncate(before);
             metadata.clear();
@@ -76,6 +97,7 @@ impl Engine {
         event: &[u8],
         out: &mut Vec<u8>,
         limit: usize,
+        mut keep: Option<&mut Overflow>,
         mut convert: impl FnMut(
             &mut Pipeline,
             &[u8],
@@ -89,16 +111,37 @@ impl Engine {
         let ids = handed.iter().filter_map(|record| record.id.ok());
         let mut response = Response::begin(out, limit, ids);
         let mut report = Report::default();
-        for record in &handed {
+        if let Some(overflow) = &mut keep {
+            overflow.clear();
+        }
+        for (index, record) in handed.iter().enumerate() {
             let Scratch { data, line, metadata } = &mut self.scratch;
             line.clear();
             metadata.clear();
-            let converted = match decode(record, data) {
-                Ok(()) => guarded(|| convert(&mut self.pipeline, data, record.at, line, metadata)),
+            let decoded = decode(record, data).map(|()| mark::read(data));
+            let converted = match decoded {
+                Ok((_, own)) => {
+                    guarded(|| convert(&mut self.pipeline, own, record.at, line, metadata))
+                }
                 Err(reason) => Converted::failed(reason),
             };
-            let outcome =
+            if let Ok((times @ 1.., _)) = decoded {
+                mark::rows(line, times);
+            }
+            let mut outcome =
                 answer(record, converted.outcome, (line, metadata), &mut response, &mut report);
+            if outcome == Outcome::ProcessingFailed(Reason::ResponseFull)
+                && let (Some(overflow), Ok((times, own)), Ok(id)) = (&mut keep, decoded, record.id)
+            {
+                let answer = (id, line.len(), metadata.len());
+                match surplus(&self.pipeline, (times, own), answer, &response) {
+                    Ok(parts) => {
+                        let answer_end = response.len();
+                        overflow.surplus.push(Surplus { index, answer_end, parts });
+                    }
+                    Err(reason) => outcome = Outcome::ProcessingFailed(reason),
+                }
+            }
             report.count(outcome);
             report.events += converted.events;
             if outcome == Outcome::Ok {
@@ -112,6 +155,9 @@ impl Engine {
             }
         }
         response.end();
+        if let Some(overflow) = keep.filter(|overflow| !overflow.is_empty()) {
+            event::origin(event, overflow);
+        }
         report.inputs = self.pipeline.take_inputs();
         report.response_bytes = out.len() as u64;
         Ok(report)
@@ -125,6 +171,27 @@ fn decode(record: &Handed<'_>, data: &mut Vec<u8>) -> Result<(), Reason> {
     let base64 = record.data.as_deref().map_err(|reason| *reason)?;
     data.clear();
     base64_simd::STANDARD.decode_append(base64, data).map_err(|_| Reason::BadBase64)
+}
+
+/// What of a record that did not fit goes back: all of it where it fits a response alone, else the
+/// parts that it can be split into; or why nothing does.
+fn surplus(
+    pipeline: &Pipeline,
+    (times, own): (u8, &[u8]),
+    (id, data, metadata): (&str, usize, usize),
+    response: &Response<'_>,
+) -> Result<Vec<Again>, Reason> {
+    if times >= REINGEST_LIMIT {
+        return Err(Reason::ReingestLimit);
+    }
+    let parts = if response.fits_alone(id, data, metadata) {
+        reingest::marked(&[own], times)
+    } else {
+        // Each is to leave room for others.
+        let wanted = response::alone(id, data, metadata).div_ceil(RESPONSE_LIMIT_BYTES / 4);
+        pipeline.split(own, wanted).and_then(|parts| reingest::marked(&parts, times))
+    };
+    parts.ok_or(Reason::ResponseFull)
 }
 
 /// A panic fails the record that it happened on, and no other.

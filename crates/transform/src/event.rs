@@ -5,6 +5,7 @@
 //! (`invocationId`, `region`, `kinesisRecordMetadata`) may have any form or be absent, and the time
 //! too: numbers and strings both occur in what AWS itself publishes.
 
+mod origin;
 mod scan;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub(crate) use self::origin::origin;
 use crate::moment::Moment;
 use crate::outcome::Reason;
 

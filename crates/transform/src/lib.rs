@@ -31,6 +31,7 @@ mod output;
 mod pipeline;
 pub mod pipelines;
 mod record;
+pub mod reingest;
 mod response;
 mod scope;
 mod steps;

@@ -53,6 +53,8 @@ reasons! {
     ControlMessage = "control_message",
     /// Dropped: the envelope holds no events.
     NoEvents = "no_events",
+    /// Dropped: the converted record did not fit the response, and was put back to come again.
+    Reingested = "reingested",
     /// The record is no object with a string `recordId`, so it cannot be answered.
     NoRecordId = "no_record_id",
     /// An earlier record of the request has the same `recordId`, which can be answered only once.
@@ -69,12 +71,16 @@ reasons! {
     TooLarge = "too_large",
     /// The record is no envelope of a subscription to CloudWatch Logs.
     BadEnvelope = "bad_envelope",
+    /// The record is an aggregate of the Kinesis Producer Library that cannot be read.
+    BadAggregate = "bad_aggregate",
     /// Of several inputs none can read it.
     NoInput = "no_input",
     /// The line is not UTF-8.
     NotUtf8 = "not_utf8",
     /// The line ends, or goes on with something else, where a field should begin.
     MissingField = "missing_field",
+    /// The input's regular expression does not match.
+    NoMatch = "no_match",
     /// The line ends within quotes.
     UnclosedQuote = "unclosed_quote",
     /// The timestamp cannot be read.
@@ -107,6 +113,8 @@ reasons! {
     Panic = "panic",
     /// The converted record did not fit the response.
     ResponseFull = "response_full",
+    /// The converted record did not fit the response, as often before.
+    ReingestLimit = "reingest_limit",
 }
 
 /// What became of the records of one request, or, added up, of many.
@@ -154,6 +162,14 @@ impl Report {
                 self.reasons.count(reason, 1);
             }
         }
+    }
+
+    /// A record that did not fit was put back after all.
+    pub(crate) fn put_back(&mut self) {
+        self.processing_failed -= 1;
+        self.reasons.0[Reason::ResponseFull as usize] -= 1;
+        self.dropped += 1;
+        self.reasons.count(Reason::Reingested, 1);
     }
 
     /// Adds the report of another request.

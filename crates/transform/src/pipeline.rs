@@ -22,7 +22,9 @@ use std::fmt;
 
 pub use self::cases::{Case, CaseFailure};
 pub use self::language::editor_schema;
-use crate::formats::{Reader, Unwrap, Unwrapper, envelope, lines, rows};
+use crate::formats::{
+    Reader, Unwrap, Unwrapper, entries, envelope, lines, rows, user_records, whole,
+};
 use crate::moment::Moment;
 use crate::outcome::{Outcome, Reason};
 use crate::output::Output;
@@ -102,7 +104,17 @@ impl Pipeline {
         let Self { unwrapper, line } = self;
         let at = at.and_then(Moment::from_millis);
         if unwrapper.what == Unwrap::Nothing {
-            return line.single(data, at, out, metadata);
+            let before = out.len();
+            let converted = line.single(data, at, out, metadata);
+            if converted.outcome == Outcome::ProcessingFailed(Reason::UnclosedQuote)
+                && line.may_wrap()
+                && let Some(whole) = whole(data)
+            {
+                out.truncate(before);
+                metadata.clear();
+                return line.single(&whole, at, out, metadata);
+            }
+            return converted;
         }
         let Unwrapper { what, slots, inflated } = unwrapper;
         let data = match Unwrapper::inflate(data, inflated) {
@@ -125,6 +137,15 @@ impl Pipeline {
             Unwrap::Rows => {
                 rows(data).for_each(|row| several.add(line, row, None, at, out, metadata));
             }
+            Unwrap::Kpl => match user_records(data) {
+                Ok(records) => {
+                    records.iter().for_each(|own| several.add(line, own, None, at, out, metadata));
+                }
+                Err(outcome) => return Converted::ended(outcome),
+            },
+            Unwrap::Lines if line.may_wrap() => {
+                entries(data).for_each(|own| several.add(line, &own, None, at, out, metadata));
+            }
             Unwrap::Lines | Unwrap::Nothing => {
                 lines(data).for_each(|text| several.add(line, text, None, at, out, metadata));
             }
@@ -141,6 +162,11 @@ impl Pipeline {
         inputs.map(|(name, events)| (name.clone(), std::mem::take(events))).collect()
     }
 
+    /// The parts of a record of several events, about as many as are wanted.
+    pub(crate) fn split(&self, data: &[u8], wanted: usize) -> Option<Vec<Vec<u8>>> {
+        crate::reingest::split::split(self.unwrapper.what, data, wanted)
+    }
+
     /// Forgets what was kept ready, as it may be half made.
     pub(crate) fn reset(&mut self) {
         self.line.memory = Memory::default();
@@ -152,6 +178,11 @@ impl Pipeline {
 type Around<'s, 'r> = Option<(&'s [usize], [crate::value::Value<'r>; 5])>;
 
 impl Line {
+    /// Whether an event may go over several lines, whichever input reads it.
+    fn may_wrap(&self) -> bool {
+        self.readers.iter().all(Reader::may_wrap)
+    }
+
     /// A record that is one event.
     fn single(
         &mut self,
@@ -340,7 +371,7 @@ impl Converted {
         Self::ended(Outcome::ProcessingFailed(reason))
     }
 
-    fn ended(outcome: Outcome) -> Self {
+    pub(crate) fn ended(outcome: Outcome) -> Self {
         Self { outcome, geoip_error: false, events: 0, rows: 0 }
     }
 

@@ -75,6 +75,16 @@ impl<'o> Response<'o> {
         self.short(id, FAILED)
     }
 
+    /// Its length so far: where the last answer ends.
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether such an answer fits a response that holds no other.
+    pub(crate) fn fits_alone(&self, id: &str, data: usize, metadata: usize) -> bool {
+        alone(id, data, metadata) <= self.limit
+    }
+
     /// Ends the response.
     pub(crate) fn end(self) {
         self.out.extend_from_slice(END);
@@ -101,6 +111,24 @@ impl<'o> Response<'o> {
             self.out.push(b',');
         }
         parts.iter().for_each(|part| self.out.extend_from_slice(part));
+    }
+}
+
+/// The length of a response that is nothing but an `Ok` with so many bytes of data and of metadata.
+pub(crate) fn alone(id: &str, data: usize, metadata: usize) -> usize {
+    let base64 = base64_simd::STANDARD.encoded_length(data);
+    let end = if metadata == 0 { OK_END.len() } else { METADATA.len() + metadata + 1 };
+    BEGIN.len() + ID.len() + id.len() + OK.len() + base64 + end + END.len()
+}
+
+/// Turns the failure that ends at `end` into `Dropped`, in its place: what is shorter is filled up
+/// with white space.
+pub(crate) fn failed_into_dropped(response: &mut [u8], end: usize) {
+    let Some(start) = end.checked_sub(FAILED.len()) else { return };
+    if let Some(place) = response.get_mut(start..end).filter(|place| *place == FAILED) {
+        let (dropped, rest) = place.split_at_mut(DROPPED.len());
+        dropped.copy_from_slice(DROPPED);
+        rest.fill(b' ');
     }
 }
 

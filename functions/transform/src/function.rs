@@ -3,23 +3,32 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use serde_json::json;
+use tidegate_aws::reingest::PutBack;
 use tidegate_runtime::telemetry::{Unit, embedded_metrics};
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
-use tidegate_transform::{Engine, RESPONSE_LIMIT_BYTES, Report};
+use tidegate_transform::reingest::{self, Overflow, Reingest};
+use tidegate_transform::{Engine, RESPONSE_LIMIT_BYTES, Reason, Report};
 
-use crate::settings::Settings;
+use crate::settings::{OnOverflow, Settings};
+
+/// No call is begun with less time left: one may take 20 seconds until it is given up, and an
+/// invocation that times out is repeated whole, so that what was put back is there twice.
+const TIME_FOR_A_CALL: SignedDuration = SignedDuration::from_secs(25);
 
 /// The transform as a Lambda function.
-pub struct Transform {
+pub struct Transform<P = PutBack> {
     engine: RefCell<Engine>,
+    /// Where overflow is put back, if it is.
+    back: Option<P>,
     log: Arc<Log>,
 }
 
-impl Transform {
+impl<P: Reingest> Transform<P> {
     /// The function that runs the configured pipeline, and says so.
-    pub fn new(settings: Settings, log: Arc<Log>) -> Self {
-        let Settings { name, pipeline, database, asn } = settings;
+    pub fn new(settings: Settings, back: P, log: Arc<Log>) -> Self {
+        let Settings { name, pipeline, database, asn, on_overflow } = settings;
         let [geoip_db, asn_db] = [database, asn].map(|database| {
             database.map(|database| {
                 json!({
@@ -30,26 +39,51 @@ impl Transform {
         });
         let facts = json!({"pipeline": name, "geoip_db": geoip_db, "asn_db": asn_db});
         log.event(Level::Info, "pipeline", &facts);
-        Self { engine: RefCell::new(Engine::new(pipeline)), log }
+        let back = (on_overflow == OnOverflow::Reingest).then_some(back);
+        Self { engine: RefCell::new(Engine::new(pipeline)), back, log }
     }
 }
 
-impl Function for Transform {
+impl<P: Reingest + 'static> Function for Transform<P> {
     async fn invoke(&self, invocation: Invocation) -> Result<Vec<u8>, FunctionError> {
         // Records grow by a quarter or so on their way to JSON.
         let room = invocation.body.len() + invocation.body.len() / 4;
         let mut response = Vec::with_capacity(room.min(RESPONSE_LIMIT_BYTES));
-        let report = self
-            .engine
-            .borrow_mut()
-            .transform(&invocation.body, &mut response)
-            .map_err(|error| FunctionError::new("EventNotUnderstood", &error))?;
+        let mut overflow = Overflow::default();
+        let mut engine = self.engine.borrow_mut();
+        let transformed = match &self.back {
+            None => engine.transform(&invocation.body, &mut response),
+            Some(_) => engine.transform_keeping(&invocation.body, &mut response, &mut overflow),
+        };
+        drop(engine);
+        let mut report =
+            transformed.map_err(|error| FunctionError::new("EventNotUnderstood", &error))?;
+        if let Some(back) = &self.back
+            && !overflow.is_empty()
+        {
+            let go_on = || invocation.deadline.duration_since(clock::now()) > TIME_FOR_A_CALL;
+            let done = reingest::put_back(overflow, back, go_on, &mut response, &mut report).await;
+            self.tell_put_back(&done);
+        }
         self.tell(&report, function_name(&invocation.function_arn));
         Ok(response)
     }
 }
 
-impl Transform {
+impl<P> Transform<P> {
+    /// What was put back, and what was not.
+    fn tell_put_back(&self, done: &reingest::PutBack) {
+        let level = if done.left + done.in_part > 0 { Level::Warn } else { Level::Info };
+        let facts = json!({
+            "records": done.records,
+            "calls": done.calls,
+            "in_part": done.in_part,
+            "left": done.left,
+            "error": done.error.as_ref().map(ToString::to_string),
+        });
+        self.log.event(level, "put_back", &facts);
+    }
+
     /// The report as one line, and its figures as metrics. Nothing of a record is in either.
     fn tell(&self, report: &Report, function_name: &str) {
         self.log.event(Level::Info, "batch", report);
@@ -66,6 +100,7 @@ impl Transform {
             ("ProcessingFailed", Unit::Count, report.processing_failed as f64),
             ("GeoipErrors", Unit::Count, report.geoip_errors as f64),
             ("Rows", Unit::Count, report.rows as f64),
+            ("Reingested", Unit::Count, report.reasons.of(Reason::Reingested) as f64),
             ("ResponseBytes", Unit::Bytes, report.response_bytes as f64),
         ];
         let dimensions = [("FunctionName", function_name)];

@@ -6,6 +6,7 @@ mod settings;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tidegate_aws::reingest::PutBack;
 use tidegate_runtime::{Environment, Log, SettingsError};
 
 use crate::function::Transform;
@@ -14,6 +15,6 @@ use crate::settings::Settings;
 fn main() -> ExitCode {
     tidegate_runtime::run(async |log: &Arc<Log>| {
         let settings = Settings::read(&Environment)?;
-        Ok::<_, SettingsError>(Transform::new(settings, log.clone()))
+        Ok::<_, SettingsError>(Transform::new(settings, PutBack::default(), log.clone()))
     })
 }

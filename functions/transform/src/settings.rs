@@ -13,6 +13,7 @@ use tidegate_transform::{Pipeline, Tables, pipelines};
 const PIPELINE: &str = "TIDEGATE_PIPELINE";
 const GEOIP_DB: &str = "TIDEGATE_GEOIP_DB";
 const ASN_DB: &str = "TIDEGATE_ASN_DB";
+const OVERFLOW: &str = "TIDEGATE_OVERFLOW";
 const DEFAULT_PIPELINE: &str = "access-log";
 
 /// A pipeline is read whole; the engine refuses smaller files than this.
@@ -32,6 +33,17 @@ pub struct Settings {
     pub database: Option<Database>,
     /// The database of networks, when there is one.
     pub asn: Option<Database>,
+    /// What becomes of records that do not fit a response.
+    pub on_overflow: OnOverflow,
+}
+
+/// What becomes of records that do not fit a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOverflow {
+    /// They are failed: Firehose keeps them under its error prefix.
+    Fail,
+    /// They are put back, and come again.
+    Reingest,
 }
 
 /// A pipeline that was found.
@@ -50,6 +62,7 @@ impl Settings {
             settings.optional(GEOIP_DB, |path| self::database(path, "places", Database::open));
         let asn = settings
             .optional(ASN_DB, |path| self::database(path, "networks", Database::open_networks));
+        let on_overflow = settings.or(OVERFLOW, OnOverflow::Fail, on_overflow);
         let mut tables = Tables { geoip: database.clone(), asn: asn.clone(), ..Tables::default() };
         if let Some(source) = &source {
             for path in Pipeline::files(&source.yaml) {
@@ -64,7 +77,7 @@ impl Settings {
         }
         let compiled =
             source.and_then(|Source { name, yaml }| match Pipeline::compile(&yaml, tables) {
-                Ok(pipeline) => Some(Self { name, pipeline, database, asn }),
+                Ok(pipeline) => Some(Self { name, pipeline, database, asn, on_overflow }),
                 Err(error) => {
                     settings.reject(PIPELINE, format!("a pipeline without mistakes, but {error}"));
                     None
@@ -72,6 +85,14 @@ impl Settings {
             });
         // Without a pipeline at least one mistake was reported, so that the last error never shows.
         settings.finish(compiled)?.ok_or(SettingsError(Vec::new()))
+    }
+}
+
+fn on_overflow(text: &str) -> Result<OnOverflow, String> {
+    match text {
+        "fail" => Ok(OnOverflow::Fail),
+        "reingest" => Ok(OnOverflow::Reingest),
+        _ => Err("fail or reingest".to_owned()),
     }
 }
 

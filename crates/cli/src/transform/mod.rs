@@ -1,6 +1,8 @@
 //! `tidegate transform`: a pipeline on local files, its cases, and the table that fits it.
 
 mod batch;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod pipeline;
 mod run;
 mod schema;

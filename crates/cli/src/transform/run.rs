@@ -10,6 +10,8 @@ use tidegate_transform::contract::{self, Verdict};
 use tidegate_transform::{Engine, Outcome};
 
 use super::batch::{self, Form, Record};
+#[cfg(feature = "parquet")]
+use super::parquet::Table;
 use super::pipeline::Source;
 use super::summary::Summary;
 
@@ -24,9 +26,12 @@ pub struct Arguments {
     /// What a record is
     #[arg(long, value_enum, default_value_t = Form::Lines)]
     input: Form,
-    /// What to print
-    #[arg(long, value_enum, default_value_t = Print::Rows)]
-    output: Print,
+    /// What to print [default: rows, and with --parquet nothing]
+    #[arg(long, value_enum)]
+    output: Option<Print>,
+    /// Write the rows as a Parquet file: what the lake would hold
+    #[arg(long, value_name = "OUT")]
+    parquet: Option<PathBuf>,
     /// Print each record with what became of it, instead
     #[arg(long)]
     explain: bool,
@@ -65,10 +70,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         lengths.push(batch::open(name)?.1);
     }
     let bar = progress_bar(lengths.into_iter().sum::<Option<u64>>());
+    let pipeline = arguments.source.compile()?;
+    #[cfg(not(feature = "parquet"))]
+    if arguments.parquet.is_some() {
+        return Err(crate::needs_full("--parquet writes Parquet, and this build cannot"));
+    }
+    let rows = if arguments.parquet.is_some() { Print::Nothing } else { Print::Rows };
     let mut running = Running {
-        engine: Engine::new(arguments.source.compile()?),
+        #[cfg(feature = "parquet")]
+        table: match &arguments.parquet {
+            Some(path) => Some(Table::create(path, pipeline.fields())?),
+            None => None,
+        },
+        engine: Engine::new(pipeline),
         summary: Summary::new(&arguments.source.config),
-        print: if arguments.explain { Print::Nothing } else { arguments.output },
+        print: if arguments.explain { Print::Nothing } else { arguments.output.unwrap_or(rows) },
         explain: arguments.explain,
         waiting: Vec::new(),
         waiting_bytes: 0,
@@ -80,6 +96,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     running.batch()?;
     bar.finish_and_clear();
+    #[cfg(feature = "parquet")]
+    if let Some(table) = running.table.take() {
+        running.summary.written(table.finish()?);
+    }
     let summary = &running.summary;
     if arguments.json {
         let json = serde_json::to_string_pretty(&summary.json())?;
@@ -105,6 +125,8 @@ fn progress_bar(bytes: Option<u64>) -> ProgressBar {
 }
 
 struct Running {
+    #[cfg(feature = "parquet")]
+    table: Option<Table>,
     engine: Engine,
     summary: Summary,
     print: Print,
@@ -146,6 +168,10 @@ impl Running {
         let (mut rows, mut delivered) = (Vec::new(), 0);
         for (record, answer) in records.iter().zip(&answers) {
             delivered += answer.data.len();
+            #[cfg(feature = "parquet")]
+            if let Some(table) = &mut self.table {
+                table.add(&answer.data)?;
+            }
             if self.print == Print::Rows {
                 rows.extend_from_slice(&answer.data);
             }

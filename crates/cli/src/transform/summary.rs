@@ -22,6 +22,8 @@ pub struct Summary {
     /// Where records failed, by reason.
     failed: BTreeMap<String, Vec<String>>,
     too_large: Vec<String>,
+    /// What else was written, for a person.
+    written: Vec<String>,
 }
 
 impl Summary {
@@ -36,6 +38,7 @@ impl Summary {
             largest_response: 0,
             failed: BTreeMap::new(),
             too_large: Vec::new(),
+            written: Vec::new(),
         }
     }
 
@@ -61,6 +64,11 @@ impl Summary {
 
     pub fn too_large(&mut self, place: &str) {
         self.too_large.push(place.to_owned());
+    }
+
+    #[cfg(feature = "parquet")]
+    pub fn written(&mut self, what: String) {
+        self.written.push(what);
     }
 
     /// Objects of the size that the template sets.
@@ -129,6 +137,9 @@ impl Summary {
             settings.object_bytes >> 20,
             settings.prefix
         );
+        for what in &self.written {
+            let _ = write!(text, "\n{what}");
+        }
         text
     }
 }

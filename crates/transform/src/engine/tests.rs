@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::contract;
 use crate::pipeline::Tables;
@@ -25,7 +27,7 @@ fn a_panic_fails_its_own_record_and_leaves_nothing_behind() {
     let request = request(&[b"a", b"boom", b"b"]);
     let mut out = Vec::new();
     let report = engine()
-        .run(request.as_bytes(), &mut out, RESPONSE_LIMIT_BYTES, |_, data, _, line, _| {
+        .run(request.as_bytes(), &mut out, RESPONSE_LIMIT_BYTES, None, |_, data, _, line, _| {
             line.extend_from_slice(b"{\"half\":");
             assert_ne!(data, b"boom", "this panic belongs to the test");
             line.extend_from_slice(b"1}\n");
@@ -50,15 +52,105 @@ fn what_does_not_fit_is_failed_and_what_is_smaller_still_fits() {
             Converted::ok(true)
         };
     let mut out = Vec::new();
-    let report = engine().run(request.as_bytes(), &mut out, 1_000, &mut convert).unwrap();
+    let report = engine().run(request.as_bytes(), &mut out, 1_000, None, &mut convert).unwrap();
     assert!(out.len() <= 1_000);
     assert_eq!((report.ok, report.processing_failed, report.unanswered), (3, 1, 0));
     assert_eq!(report.reasons.of(Reason::ResponseFull), 1);
     assert_eq!(report.geoip_errors, 3);
     assert_eq!(report.response_bytes, out.len() as u64);
-    let full = engine().run(request.as_bytes(), &mut out, 60, &mut convert).unwrap();
+    let full = engine().run(request.as_bytes(), &mut out, 60, None, &mut convert).unwrap();
     assert_eq!(out, br#"{"records":[{"recordId":"r0","result":"ProcessingFailed"}]}"#);
     assert_eq!((full.handed, full.processing_failed, full.unanswered), (4, 4, 3));
+}
+
+/// What one record of a made-up batch turns into.
+#[derive(Debug, Clone, Copy)]
+enum Turns {
+    Ok(usize),
+    Dropped,
+    Failed,
+}
+
+/// The verdicts and the length of the response, by the sizes of compact JSON alone: an answer of
+/// `Ok` has 40 bytes and its base64, one of `Dropped` 35, one of `ProcessingFailed` 44, each with
+/// its comma and beside its identifier; around them are 14, and the last has no comma.
+fn by_size(records: &[(usize, Turns)], limit: usize) -> (Vec<Outcome>, usize) {
+    let shortest = |id: usize| 44 + id;
+    let mut reserved: usize = records.iter().map(|(id, _)| shortest(*id)).sum();
+    let (mut len, mut outcomes) = (14, Vec::new());
+    for (id, turns) in records {
+        reserved -= shortest(*id);
+        let failed = |reason| (shortest(*id), Outcome::ProcessingFailed(reason));
+        let comma = usize::from(len == 14);
+        let (bytes, outcome) = match *turns {
+            Turns::Ok(data) if len + 40 + id + data.div_ceil(3) * 4 - comma + reserved <= limit => {
+                (40 + id + data.div_ceil(3) * 4, Outcome::Ok)
+            }
+            Turns::Ok(_) => failed(Reason::ResponseFull),
+            Turns::Dropped => (35 + id, Outcome::Dropped(Reason::NotKept)),
+            Turns::Failed => failed(Reason::Panic),
+        };
+        len += bytes - comma;
+        outcomes.push(outcome);
+    }
+    (outcomes, len)
+}
+
+#[test]
+fn a_batch_that_overflows_is_filled_to_the_byte() {
+    let turns = prop_oneof![
+        8 => (0..40_usize).prop_map(Turns::Ok),
+        2 => (40..2_000_usize).prop_map(Turns::Ok),
+        1 => Just(Turns::Dropped),
+        1 => Just(Turns::Failed),
+    ];
+    let records = prop::collection::vec((5..160_usize, turns), 1..40);
+    let engine = std::cell::RefCell::new(engine());
+    proptest!(|(records in records, above in 0..4_000_usize, keep: bool)| {
+        let ids: Vec<_> =
+            records.iter().enumerate().map(|(index, (len, _))| format!("{index:0len$}")).collect();
+        let request: Vec<_> =
+            ids.iter().map(|id| format!(r#"{{"recordId":"{id}","data":"YQ=="}}"#)).collect();
+        let request = format!(r#"{{"records":[{}]}}"#, request.join(","));
+        // Every record can be said to have failed.
+        let least = 13 + records.iter().map(|(id, _)| 44 + id).sum::<usize>();
+        let limit = least + above;
+        let mut at = 0;
+        let convert = |_: &mut Pipeline, _: &[u8], _: Option<i64>, line: &mut Vec<u8>, _: &mut Vec<u8>| {
+            at += 1;
+            match records[at - 1].1 {
+                Turns::Ok(len) => {
+                    line.resize(len, b'x');
+                    Converted::ok(false)
+                }
+                Turns::Dropped => Converted::ended(Outcome::Dropped(Reason::NotKept)),
+                Turns::Failed => Converted::failed(Reason::Panic),
+            }
+        };
+        let (mut out, mut overflow) = (Vec::new(), Overflow::default());
+        let kept = keep.then_some(&mut overflow);
+        let mut engine = engine.borrow_mut();
+        let report = engine.run(request.as_bytes(), &mut out, limit, kept, convert).unwrap();
+        let (outcomes, len) = by_size(&records, limit);
+        prop_assert_eq!(out.len(), len);
+        prop_assert!(len <= limit);
+        let of = |reason| outcomes.iter().filter(|o| **o == Outcome::ProcessingFailed(reason)).count();
+        let full = of(Reason::ResponseFull);
+        prop_assert_eq!(report.reasons.of(Reason::ResponseFull), full as u64);
+        prop_assert_eq!(report.ok, outcomes.iter().filter(|o| **o == Outcome::Ok).count() as u64);
+        prop_assert_eq!(report.unanswered, 0);
+        // What does not fit is in the response as failed, and kept aside where it fits any response.
+        let fits = |(id, turns): &(usize, Turns)| match turns {
+            Turns::Ok(data) => 13 + 40 + id + data.div_ceil(3) * 4 <= limit,
+            _ => false,
+        };
+        let back: Vec<_> = (0..records.len())
+            .filter(|at| outcomes[*at] == Outcome::ProcessingFailed(Reason::ResponseFull))
+            .filter(|at| fits(&records[*at]))
+            .collect();
+        let kept: Vec<_> = overflow.surplus.iter().map(|surplus| surplus.index).collect();
+        prop_assert_eq!(kept, if keep { back } else { Vec::new() });
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The forms of input: each turns the bytes of one event into fields, or says why not.
 
+mod aggregate;
 pub mod apache;
 pub(crate) mod calendar;
 mod elb;
@@ -7,20 +8,25 @@ mod json;
 mod logfmt;
 mod open;
 mod pattern;
+mod regex;
 mod syslog;
 mod table;
 mod time;
 mod unwrap;
 mod vpc_flow;
+mod wrapped;
 
 pub use time::LogTime;
 
+pub(crate) use self::aggregate::{split as split_aggregate, user_records};
 pub(crate) use self::open::{Keys, Open, column_name};
 pub(crate) use self::pattern::Pattern;
+pub(crate) use self::regex::Regex;
 pub(crate) use self::table::{Table, csv_rows};
 pub(crate) use self::unwrap::{Unwrap, Unwrapper, envelope, lines, rows};
 pub(crate) use self::vpc_flow::{VpcFlow, field as vpc_field};
 
+pub(crate) use self::wrapped::{entries, whole};
 use crate::outcome::{Outcome, Reason};
 use crate::record::Record;
 use crate::scope::Field;
@@ -56,6 +62,8 @@ pub enum Format {
     Text,
     /// A pattern of the user's own.
     Pattern,
+    /// A regular expression of the user's own.
+    Regex,
 }
 
 impl Format {
@@ -74,6 +82,7 @@ impl Format {
         ("alb", Self::Alb),
         ("text", Self::Text),
         ("pattern", Self::Pattern),
+        ("regex", Self::Regex),
     ];
 
     /// The name in a pipeline.
@@ -92,7 +101,9 @@ impl Format {
             Self::VpcFlow => vpc_flow::default_fields(),
             Self::Alb => elb::fields(),
             Self::Text => vec![Field::new("message", Kind::Text)],
-            Self::Csv | Self::Tsv | Self::Json | Self::Logfmt | Self::Pattern => Vec::new(),
+            Self::Csv | Self::Tsv | Self::Json | Self::Logfmt | Self::Pattern | Self::Regex => {
+                Vec::new()
+            }
         }
     }
 }
@@ -115,6 +126,7 @@ pub(crate) enum Reader {
     Alb(Vec<usize>),
     Text(usize),
     Pattern(Pattern),
+    Regex(Regex),
 }
 
 impl Reader {
@@ -152,6 +164,7 @@ impl Reader {
                 Ok(())
             }
             Self::Pattern(pattern) => pattern.read(text, record),
+            Self::Regex(regex) => regex.read(text, record),
         }
     }
 
@@ -163,6 +176,11 @@ impl Reader {
             Self::Table(table) => table.want(wanted),
             _ => {}
         }
+    }
+
+    /// Whether an event of it may go over several lines.
+    pub(crate) const fn may_wrap(&self) -> bool {
+        matches!(self, Self::Access(..))
     }
 
     /// A record begins: what an earlier one said of its columns holds no more.

@@ -26,6 +26,8 @@ pub(crate) enum Unwrap {
     Lines,
     /// Rows of CSV, in which a line break may stand in quotes.
     Rows,
+    /// An aggregate of the Kinesis Producer Library.
+    Kpl,
     /// An envelope of a subscription to CloudWatch Logs.
     CloudwatchLogs,
 }
@@ -34,6 +36,7 @@ impl Unwrap {
     pub(crate) const NAMED: &[(&str, Self)] = &[
         ("nothing", Self::Nothing),
         ("lines", Self::Lines),
+        ("kpl", Self::Kpl),
         ("cloudwatch_logs", Self::CloudwatchLogs),
     ];
 }
@@ -96,7 +99,7 @@ impl Unwrapper {
 }
 
 /// The lines of a record, those that are empty left out.
-pub(crate) fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     data.split(|byte| *byte == b'\n').filter(|line| !is_blank(line))
 }
 

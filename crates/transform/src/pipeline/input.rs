@@ -3,7 +3,8 @@
 use super::language::{FORMAT, INPUT, OTHER, Object};
 use super::yaml::{Mistakes, Node};
 use crate::formats::{
-    Format, Keys, Open, Pattern, Reader, Table, Unwrap, Unwrapper, VpcFlow, column_name, vpc_field,
+    Format, Keys, Open, Pattern, Reader, Regex, Table, Unwrap, Unwrapper, VpcFlow, column_name,
+    vpc_field,
 };
 use crate::scope::{Field, Scope};
 use crate::value::Kind;
@@ -168,11 +169,39 @@ impl<'y> Options<'y> {
                 let parts = parts.map(|(slot, (_, kind, after))| (slot, kind, after));
                 Reader::Pattern(Pattern::new(start, parts.collect()))
             }
+            Format::Regex => self.regex(scope, mistakes)?,
             format => {
                 let slots = scope.input(&format.fields());
                 Reader::plain(format, slots)?
             }
         })
+    }
+
+    fn regex(&self, scope: &mut Scope, mistakes: &mut Mistakes) -> Option<Reader> {
+        let Some(node) = &self.pattern else {
+            let remedy = r"write pattern: '^(?<client>\S+) (?<message>.*)$'";
+            mistakes.add(&self.node, "there is no pattern", remedy);
+            return None;
+        };
+        let text = node.text(mistakes)?;
+        let (expression, groups) =
+            Regex::parse(&text).map_err(|(what, remedy)| mistakes.add(node, what, remedy)).ok()?;
+        if let Some((unknown, _)) =
+            self.fields.iter().find(|(name, _)| !groups.iter().any(|(_, group)| group == name))
+        {
+            let names: Vec<_> = groups.iter().map(|(_, name)| name.as_str()).collect();
+            let what = format!("the pattern has no group {unknown:?}");
+            mistakes.add(&self.node, what, format!("its groups are {}", names.join(", ")));
+        }
+        let kind = |name: &str| {
+            let declared = self.fields.iter().find(|(field, _)| field == name);
+            declared.map_or(Kind::Text, |(_, kind)| *kind)
+        };
+        let fields: Vec<_> = groups.iter().map(|(_, name)| Field::new(name, kind(name))).collect();
+        let slots = scope.input(&fields);
+        let groups = groups.into_iter().zip(slots).zip(&fields);
+        let groups = groups.map(|(((number, _), slot), field)| (number, slot, field.kind));
+        Some(Reader::Regex(Regex::new(expression, groups.collect())))
     }
 
     fn table(
@@ -217,6 +246,7 @@ impl<'y> Options<'y> {
             Format::Logfmt => &["fields", "other", "keys"],
             Format::VpcFlow => &["columns"],
             Format::Pattern => &["pattern"],
+            Format::Regex => &["pattern", "fields"],
             _ => &[],
         };
         for (name, node) in &self.given {

@@ -104,7 +104,7 @@ pub(super) static INPUT: Object = Object(&[
     ),
     may("header", "csv, tsv: the first line of a record names the columns", Shape::Boolean),
     may("delimiter", "csv: the character between cells", Shape::Text),
-    may("fields", "json, logfmt: fields with their kinds", Shape::Map(&KIND)),
+    may("fields", "json, logfmt, regex: fields with their kinds", Shape::Map(&KIND)),
     may(
         "other",
         "json, logfmt: what becomes of fields that are not declared",
@@ -118,7 +118,8 @@ pub(super) static INPUT: Object = Object(&[
     may("flatten", "json: objects become fields of their own, as outer_inner", Shape::Boolean),
     may(
         "pattern",
-        "pattern: text and fields, such as {client} [{time}] {status:integer}",
+        "pattern: text and fields, such as {client} [{time}] {status:integer}; regex: a regular \
+         expression with named groups",
         Shape::Text,
     ),
 ]);
@@ -132,7 +133,7 @@ pub(super) static FORMAT: Object = Object(&[
         COLUMNS,
     ),
     may("delimiter", "csv: the character between cells", Shape::Text),
-    may("fields", "json, logfmt: fields with their kinds", Shape::Map(&KIND)),
+    may("fields", "json, logfmt, regex: fields with their kinds", Shape::Map(&KIND)),
     may(
         "other",
         "json, logfmt: what becomes of fields that are not declared",
@@ -142,7 +143,8 @@ pub(super) static FORMAT: Object = Object(&[
     may("flatten", "json: objects become fields of their own, as outer_inner", Shape::Boolean),
     may(
         "pattern",
-        "pattern: text and fields, such as {client} [{time}] {status:integer}",
+        "pattern: text and fields, such as {client} [{time}] {status:integer}; regex: a regular \
+         expression with named groups",
         Shape::Text,
     ),
 ]);

@@ -5,6 +5,7 @@
 mod docs;
 mod events;
 mod formats;
+mod inputs;
 mod properties;
 mod real_data;
 mod support;

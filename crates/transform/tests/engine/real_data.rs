@@ -1,8 +1,11 @@
 //! Data that the repository does not hold: `TIDEGATE_DATA` names the folder.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tidegate_transform::formats::apache::{self, ParseError};
 use tidegate_transform::{Reason, Tables, geoip};
 
@@ -94,6 +97,84 @@ fn places_are_those_of_the_database() {
             assert!(text.ends_with(expected), "{client}: {text}");
         }
     }
+}
+
+/// A network in the notation `address/bits`, as the bits of IPv6; IPv4 lies at the bottom.
+fn network(text: &str) -> (u128, u32) {
+    let (address, bits) = text.split_once('/').unwrap();
+    let bits: u32 = bits.parse().unwrap();
+    match address.parse().unwrap() {
+        IpAddr::V4(address) => (u128::from(address.to_bits()), bits + 96),
+        IpAddr::V6(address) => (address.to_bits(), bits),
+    }
+}
+
+/// What the source of a database says of a place, in the words of the step.
+fn place(source: &Value) -> BTreeMap<&'static str, Value> {
+    let members = [
+        ("geo_country", "/country/iso_code"),
+        ("geo_region", "/subdivisions/0/names/en"),
+        ("geo_city", "/city/names/en"),
+        ("geo_latitude", "/location/latitude"),
+        ("geo_longitude", "/location/longitude"),
+        ("geo_time_zone", "/location/time_zone"),
+    ];
+    let known = members.iter().filter_map(|(name, at)| {
+        let value = source.pointer(at)?;
+        // The source writes whole degrees without a point.
+        Some((*name, value.as_f64().map_or(value.clone(), Value::from)))
+    });
+    known.collect()
+}
+
+#[test]
+fn every_network_of_the_database_is_where_its_source_says() {
+    let (Some(bytes), Some(source)) =
+        (read("GeoIP2-City-Test.mmdb"), read("GeoIP2-City-Test.json"))
+    else {
+        return;
+    };
+    let source: Vec<BTreeMap<String, Value>> = serde_json::from_slice(&source).unwrap();
+    let networks: Vec<_> = source.iter().flatten().collect();
+    assert_eq!(networks.len(), 251);
+    let database = geoip::Database::open(Arc::new(bytes)).unwrap();
+    let tables = Tables { geoip: Some(database), ..Tables::default() };
+    let mut engine = support::builtin("access-log", tables);
+    let mut placed = 0;
+    for (name, _) in &networks {
+        // The first and the last address, each where the narrowest network around it is.
+        let (start, bits) = network(name);
+        let end = start | u128::MAX.checked_shr(bits).unwrap_or(0);
+        for address in [start, end] {
+            let around = |(name, _): &&(&String, &Value)| {
+                let (start, bits) = network(name);
+                address.checked_shr(128 - bits).unwrap_or(0)
+                    == start.checked_shr(128 - bits).unwrap_or(0)
+            };
+            let narrowest = networks.iter().filter(around).max_by_key(|(name, _)| network(name).1);
+            let expected = place(narrowest.unwrap().1);
+            let text = match name.contains(':') {
+                true => Ipv6Addr::from_bits(address).to_string(),
+                false => Ipv4Addr::from_bits(address as u32).to_string(),
+            };
+            let line = format!(
+                r#"{text} - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 5 "-" "-""#
+            );
+            let (answers, report) = transform(&mut engine, &request(&[line]));
+            assert_eq!((report.ok, report.geoip_errors), (1, 0), "{text}");
+            let row = answers[0].object().unwrap();
+            let found: BTreeMap<_, _> = row
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(name, _)| name.starts_with("geo_"))
+                .map(|(name, value)| (name.as_str(), value.clone()))
+                .collect();
+            assert_eq!(found, expected, "{text} of {name}");
+            placed += found.len();
+        }
+    }
+    assert!(placed > 1_000, "{placed}");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn what_cannot_be_used_is_said_all_at_once() {
                 "a setting cannot be used: TIDEGATE_PIPELINE={wrong:?}: expected a pipeline without \
                  mistakes, but the pipeline has 2 mistakes: line 1, input.format: \"xml\" means \
                  nothing here (known are apache_common, apache_combined, nginx, csv, tsv, json, \
-                 logfmt, syslog_3164, syslog_5424, vpc_flow, alb, text, pattern); line 3, \
+                 logfmt, syslog_3164, syslog_5424, vpc_flow, alb, text, pattern, regex); line 3, \
                  steps[0].kep: this means nothing here (known are keep, drop, geoip, asn, \
                  user_agent, lookup, timestamp, set, rename, remove, cast, redact, sample)"
             ),

@@ -84,7 +84,7 @@ fn the_form_of_the_file() {
         (
             "input: {}",
             "line 1, input: there is no format (known are apache_common, apache_combined, nginx, \
-             csv, tsv, json, logfmt, syslog_3164, syslog_5424, vpc_flow, alb, text, pattern)",
+             csv, tsv, json, logfmt, syslog_3164, syslog_5424, vpc_flow, alb, text, pattern, regex)",
         ),
         ("input:\n  format:", "line 2, input.format: there is no value (write one)"),
         (

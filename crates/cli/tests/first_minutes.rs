@@ -1,0 +1,80 @@
+//! `docs/src/first-minutes.md`, run: each command prints what the page says.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the page is about, as its own first words say.
+const LOG: &str = "tests/logs/access.log";
+const PLACES: &str = "GeoIP2-City-Test.mmdb";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The blocks of a language, and the text between them.
+fn parts(page: &str) -> Vec<(&str, &str)> {
+    let mut parts = Vec::new();
+    for (index, part) in page.split("```").enumerate() {
+        let inside = index % 2 == 1;
+        let (language, text) = part.split_once('\n').unwrap_or(("", part));
+        parts.push(if inside { (language, text) } else { ("", part) });
+    }
+    parts
+}
+
+#[test]
+fn every_command_prints_what_the_page_says() {
+    let path = root().join("docs/src/first-minutes.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(root().join(LOG), folder.path().join("access.log")).unwrap();
+    let data = std::env::var_os("TIDEGATE_DATA").map(|data| Path::new(&data).join(PLACES));
+    match &data {
+        Some(places) => drop(fs::copy(places, folder.path().join(PLACES)).unwrap()),
+        None => eprintln!("skipped in part: TIDEGATE_DATA does not name a folder with {PLACES}"),
+    }
+    let tools = std::env::var_os("TIDEGATE_TOOLS").map(|tools| Path::new(&tools).join("lake/bin"));
+    if tools.is_none() {
+        eprintln!("skipped in part: TIDEGATE_TOOLS does not name the folder of tools");
+    }
+    let mut ran = 0;
+    for (language, text) in parts(&page) {
+        match language {
+            "yaml" => fs::write(folder.path().join("errors.yaml"), text).unwrap(),
+            "console" => {
+                let (command, expected) = text.split_once('\n').unwrap();
+                let command = command.strip_prefix("$ ").unwrap();
+                let full = command.starts_with("cargo tidegate-full");
+                let query = command.starts_with("python");
+                if full && !cfg!(feature = "parquet")
+                    || command.contains(PLACES) && data.is_none()
+                    || query && (!cfg!(feature = "parquet") || data.is_none() || tools.is_none())
+                {
+                    continue;
+                }
+                assert_eq!(run(command, folder.path(), tools.as_deref()), expected, "{command}");
+                ran += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(ran >= 4, "{ran}");
+}
+
+/// What a command prints, both streams together.
+fn run(command: &str, folder: &Path, tools: Option<&Path>) -> String {
+    let tidegate = env!("CARGO_BIN_EXE_tidegate");
+    let command = command
+        .replace("cargo tidegate-full", tidegate)
+        .replace("cargo tidegate", tidegate);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("exec 2>&1; {command}")).current_dir(folder);
+    if let Some(tools) = tools {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let all = [tools.to_owned()].into_iter().chain(std::env::split_paths(&paths));
+        shell.env("PATH", std::env::join_paths(all).unwrap());
+    }
+    String::from_utf8(shell.output().unwrap().stdout).unwrap()
+}
