@@ -6,7 +6,8 @@ from datetime import timezone
 
 from apachelogs import COMBINED, InvalidEntryError, LogParser
 
-parser = LogParser(COMBINED)
+# Bytes that are not UTF-8 are shown as they are escaped, which is what Tidegate does with them.
+parser = LogParser(COMBINED, encoding="utf-8", errors="backslashreplace")
 with open(sys.argv[1], encoding="utf-8", newline="\n") as log:
     for line in log:
         try:
