@@ -18,18 +18,19 @@ pub(crate) struct Regex {
     groups: Vec<(usize, usize, Kind)>,
 }
 
+/// An expression, with the number and the name of each group that has one.
+pub(crate) type Groups = (Expression, Vec<(usize, String)>);
+
 impl Regex {
     pub(crate) fn new(expression: Expression, groups: Vec<(usize, usize, Kind)>) -> Self {
         Self { expression, groups }
     }
 
-    /// Reads an expression: with the number and the name of each group that has one.
+    /// Reads an expression.
     ///
     /// # Errors
     /// What is wrong, and what to do.
-    pub(crate) fn parse(
-        text: &str,
-    ) -> Result<(Expression, Vec<(usize, String)>), (String, String)> {
+    pub(crate) fn parse(text: &str) -> Result<Groups, (String, String)> {
         let example = r"write named groups, such as ^(?<client>\S+) \[(?<time>[^\]]+)\]";
         let wrong = |what: String| Err((what, example.to_owned()));
         if text.len() > LENGTH_LIMIT_BYTES {
