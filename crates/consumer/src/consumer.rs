@@ -2,12 +2,14 @@
 
 mod bulk;
 mod chunk;
+mod known;
 mod run;
 
 use std::fmt;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -19,9 +21,12 @@ use crate::decode::Decoder;
 use crate::envelope::{Envelope, ErrorText};
 use crate::event::{Event, EventError, Record};
 use crate::handler::{BulkLimits, RecordHandler};
+use crate::journal::Journal;
 use crate::options::{OnPoison, Options};
 use crate::outcome::{Outcome, Panicked, PoisonReason, Stage};
+use crate::patience::{Attempts, TimeLimit, TimedOut};
 use crate::report::{Report, RetryCause};
+use crate::seen::Dedupe;
 use crate::settle::Response;
 use crate::store::{Quarantine, QuarantineError};
 
@@ -92,7 +97,8 @@ pub enum ProcessError {
 /// overtakes another of its shard; a poison record is settled by its quarantine and the next one is
 /// handled.
 ///
-/// There is no state between batches, no task is spawned and no runtime assumed: the future runs
+/// Between batches it remembers how often records failed, and what its parts remember. No task is
+/// spawned and no runtime assumed: the future runs
 /// wherever it is polled, and may change its thread when the three parts may.
 #[derive(Debug)]
 pub struct Consumer<D, H, Q> {
@@ -100,6 +106,10 @@ pub struct Consumer<D, H, Q> {
     handler: H,
     quarantine: Q,
     options: Options,
+    time_limit: Option<TimeLimit>,
+    attempts: Attempts,
+    journal: Option<Journal>,
+    dedupe: Option<Dedupe>,
 }
 
 impl<D, H, Q> Consumer<D, H, Q>
@@ -110,13 +120,53 @@ where
 {
     /// A consumer of three parts, with the default options.
     pub fn new(decoder: D, handler: H, quarantine: Q) -> Self {
-        Self { decoder, handler, quarantine, options: Options::default() }
+        Self {
+            decoder,
+            handler,
+            quarantine,
+            options: Options::default(),
+            time_limit: None,
+            attempts: Attempts::default(),
+            journal: None,
+            dedupe: None,
+        }
     }
 
     /// The same with other options.
     #[must_use]
     pub fn with(mut self, options: Options) -> Self {
         self.options = options;
+        self
+    }
+
+    /// The same with a limit of the time that one call of the handler may take. A record that takes
+    /// longer comes again, and is poison as soon as it was tried
+    /// [long](Options::max_age) or [often](Options::max_attempts) enough.
+    ///
+    /// `sleep` ends after a time, such as `tokio::time::sleep`; it is asked for only where the
+    /// handler waits. A handler that computes and never waits cannot be stopped so: see
+    /// [`Self::journal`].
+    #[must_use]
+    pub fn time_limit<S: Future<Output = ()> + Send + 'static>(
+        mut self,
+        limit: Duration,
+        sleep: impl Fn(Duration) -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.time_limit = Some(TimeLimit::new(limit, sleep));
+        self
+    }
+
+    /// The same with a journal, by which a record that crashes the function or never ends is found.
+    #[must_use]
+    pub fn journal(mut self, journal: Journal) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// The same without what was delivered before.
+    #[must_use]
+    pub fn dedupe(mut self, dedupe: Dedupe) -> Self {
+        self.dedupe = Some(dedupe);
         self
     }
 
@@ -129,7 +179,15 @@ where
     /// named and not be kept either.
     pub async fn process(&self, event: &[u8], call: &Call<'_>) -> Result<Processed, ProcessError> {
         let event = Event::parse(event).map_err(ProcessError::Event)?;
-        let run = Run::new(event.len(), &self.options, call);
+        let (entry, trouble) = match self.journal.as_ref().map(|journal| journal.begin(&event)) {
+            None => (None, None),
+            Some(Ok(entry)) => (entry, None),
+            Some(Err(error)) => (None, Some(error)),
+        };
+        let run = Run::new(event.len(), &self.options, call, entry.as_ref());
+        if let Some(error) = trouble {
+            run.trouble("journal", &error);
+        }
         let bulk = self.handler.bulk();
         let size = Size::of(bulk, self.options.lanes.get());
         let (mut next, mut data) = (0, Vec::new());
@@ -142,11 +200,23 @@ where
             #[cfg(feature = "expand")]
             let found = expander.expand(found, &mut next);
             run.divide(&found);
-            self.handle_all(found.units, bulk, &run).await;
+            let mut units = found.units;
+            if let Some(dedupe) = &self.dedupe {
+                Box::pin(known::recognise(dedupe, &mut units, &run)).await;
+            }
+            self.handle_all(units, bulk, &run).await;
+            if let Some(dedupe) = &self.dedupe {
+                Box::pin(known::remember(dedupe, &run)).await;
+            }
         }
         Box::pin(self.store_held(&run, true)).await;
 
         let (first_unsettled, report) = run.end();
+        let record = first_unsettled.and_then(|index| event.record(index));
+        let number = record.as_ref().and_then(Record::sequence_number);
+        if let Some(entry) = entry {
+            entry.answered(number);
+        }
         let Some(index) = first_unsettled else {
             return Ok(Processed { response: Response::all_settled(), report });
         };
@@ -154,7 +224,7 @@ where
         // fails the whole batch as well, but says nothing; that of a later record settles this one,
         // which loses it; an earlier record need not be there. So the invocation fails, and says
         // why: Lambda delivers all of it again.
-        match event.record(index).as_ref().and_then(Record::sequence_number) {
+        match number {
             Some(number) => Ok(Processed { response: Response::again_from(number), report }),
             None => Err(ProcessError::Unnameable { index, report: Box::new(report) }),
         }
@@ -163,7 +233,7 @@ where
     /// Handles the records of a chunk, those of a key in their order.
     async fn handle_all(&self, units: Vec<Unit<'_>>, bulk: Option<BulkLimits>, run: &Run<'_>) {
         let lanes = self.options.lanes.get();
-        if lanes == 1 {
+        if lanes == 1 || run.is_careful() {
             return self.handle_lane(units, bulk, run).await;
         }
         let mut queues: Vec<Vec<Unit<'_>>> = (0..lanes.min(units.len())).map(|_| vec![]).collect();
@@ -188,7 +258,7 @@ where
                 (Admission::Leave, _) => continue,
                 (_, Some(fault)) => fault.into(),
                 (Admission::BlockedBy(by), None) => blocked(&by),
-                (Admission::Start, None) => self.attempt(&record, unit.payload).await,
+                (Admission::Start, None) => self.attempt(&unit, &record, run).await,
             };
             self.settle(&unit, &record, stage, outcome, run).await;
         }
@@ -203,11 +273,13 @@ where
         outcome: Outcome,
         run: &Run<'_>,
     ) {
-        let waits = match outcome {
-            Outcome::Done => run.delivered(unit.index),
-            Outcome::Skip => run.skipped(unit.index),
+        let waits = match self.attempts.judge(outcome, record, &self.options, run.call.now) {
+            Outcome::Done => run.delivered(unit.index, unit.known_by.as_ref()),
+            Outcome::Skip => run.skipped(unit.index, unit.known_by.as_ref()),
             Outcome::Retry(error) => {
-                run.left(record, unit.key(), RetryCause::Handler, ErrorText::of(&*error).line());
+                let timed_out = TimedOut::caused(&error);
+                let cause = if timed_out { RetryCause::Timeout } else { RetryCause::Handler };
+                run.left(record, unit.key(), cause, ErrorText::of(&*error).line());
                 false
             }
             Outcome::Poison(reason, error) => {
@@ -229,13 +301,43 @@ where
     }
 
     /// Decodes and handles one record.
-    async fn attempt(&self, record: &Record<'_>, data: &[u8]) -> (Stage, Outcome) {
-        let item = match self.decode(record, data) {
+    async fn attempt(
+        &self,
+        unit: &Unit<'_>,
+        record: &Record<'_>,
+        run: &Run<'_>,
+    ) -> (Stage, Outcome) {
+        let item = match self.prepare(unit, record, run) {
             Ok(item) => item,
-            Err(outcome) => return (Stage::Decode, outcome),
+            Err(ended) => return ended,
         };
-        let outcome = catch(async { self.handler.handle(item, record).await }).await;
-        (Stage::Handle, outcome.unwrap_or_else(Outcome::from))
+        let call = catch(async { self.handler.handle(item, record).await });
+        let outcome = match self.in_time(call).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panicked)) => panicked.into(),
+            Err(timed_out) => timed_out.into(),
+        };
+        (Stage::Handle, outcome)
+    }
+
+    /// What the handler is to take, unless the record's end is known before.
+    fn prepare<'u>(
+        &self,
+        unit: &Unit<'u>,
+        record: &Record<'_>,
+        run: &Run<'_>,
+    ) -> Result<D::Item<'u>, (Stage, Outcome)> {
+        match run.beforehand(unit, record) {
+            Some(ended) => Err(ended),
+            None => self.decode(record, unit.payload).map_err(|outcome| (Stage::Decode, outcome)),
+        }
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, TimedOut> {
+        match &self.time_limit {
+            None => Ok(call.await),
+            Some(limit) => limit.within(call).await,
+        }
     }
 
     fn decode<'u>(&self, record: &Record<'_>, data: &'u [u8]) -> Result<D::Item<'u>, Outcome> {

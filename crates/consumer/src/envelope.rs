@@ -14,6 +14,7 @@ use crate::event::Record;
 use crate::outcome::{PoisonReason, Stage};
 
 pub use key::function_name;
+pub(crate) use key::stream_name;
 
 /// The version that this crate writes. A reader takes any: fields are only ever added.
 pub const VERSION: u32 = 1;
@@ -227,7 +228,7 @@ pub(crate) fn hashed(partition_key: &str) -> String {
     hex(&Sha256::digest(partition_key)[..8])
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -17,6 +17,7 @@ use fields::{Fields, Kinesis, List, Top};
 
 pub(crate) use fields::text;
 
+use crate::envelope::stream_name;
 use crate::logs::LogEvent;
 
 /// Why an event is not a batch of Kinesis records.
@@ -202,6 +203,17 @@ impl<'a> Record<'a> {
     /// When the stream took the record, as far as the service says ("approximately").
     pub const fn arrived_at(&self) -> Option<Timestamp> {
         self.arrived_at
+    }
+
+    /// The delivery, which is the same however often Lambda makes it: stream, shard and number.
+    pub(crate) fn delivery(&self) -> String {
+        let stream = self.stream_arn().map(stream_name).unwrap_or_default();
+        let shard = self.shard_id().unwrap_or_default();
+        let number = self.sequence_number().unwrap_or_default();
+        match self.sub_sequence_number() {
+            None => format!("{stream}/{shard}/{number}"),
+            Some(place) => format!("{stream}/{shard}/{number}-{place}"),
+        }
     }
 
     /// The payload as the event carries it, in base64.

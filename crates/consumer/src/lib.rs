@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod bounded;
+mod patience;
+
 pub mod classify;
 pub mod consumer;
 pub mod decode;
@@ -8,10 +11,12 @@ pub mod event;
 #[cfg(feature = "expand")]
 pub mod expand;
 pub mod handler;
+pub mod journal;
 pub mod logs;
 pub mod options;
 pub mod outcome;
 pub mod report;
+pub mod seen;
 pub mod settle;
 pub mod store;
 
@@ -22,9 +27,11 @@ pub use event::{Event, EventError, Record};
 #[cfg(feature = "expand")]
 pub use expand::Expand;
 pub use handler::{BatchHandler, Bulk, BulkLimits, Received, RecordHandler, Scope};
+pub use journal::Journal;
 pub use logs::{LogEntry, LogEvent, Logs};
 pub use options::{Breaker, OnPoison, OnRetry, Options};
 pub use outcome::{BoxError, Outcome, PoisonReason, Stage};
 pub use report::{PoisonRecord, Report};
+pub use seen::{Dedupe, Recent, SeenError, SeenStore};
 pub use settle::Response;
 pub use store::{Folder, LogOnly, LogPayload, Quarantine, QuarantineError};

@@ -1,6 +1,6 @@
 //! What an owner may choose.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -28,6 +28,16 @@ pub struct Options {
     /// of the batch counts instead where that is more, and half of the time that there was at the
     /// start where that is less.
     pub reserve: Duration,
+    /// How often a record is tried before it is poison, as `attempts`; `None` is without end.
+    ///
+    /// Attempts are counted in the memory of this consumer: a record comes again mostly to the same
+    /// execution environment, but after a crash, and in another environment, counting begins anew.
+    pub max_attempts: Option<NonZeroU32>,
+    /// How old a record may be when it fails once more; an older one is then poison, as `age`. It
+    /// needs no memory, and holds wherever the record comes. `None` is without end.
+    ///
+    /// With either, an outage that lasts longer fills the quarantine: see [`Self::breaker`].
+    pub max_age: Option<SignedDuration>,
     /// How much one aggregate of the Kinesis Producer Library may hold; a larger one is poison.
     pub aggregates: tidegate_kpl::Limits,
     /// Which records are expanded before they are decoded; none of them, if nothing else is chosen.
@@ -43,6 +53,8 @@ impl Default for Options {
             lanes: NonZeroUsize::MIN,
             breaker: Some(Breaker::default()),
             reserve: Duration::from_secs(1),
+            max_attempts: None,
+            max_age: None,
             aggregates: tidegate_kpl::Limits::default(),
             #[cfg(feature = "expand")]
             expand: crate::Expand::none(),

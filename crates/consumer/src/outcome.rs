@@ -77,13 +77,21 @@ pub enum PoisonReason {
     Handler,
     /// The decoder or the handler panicked.
     Panic,
+    /// The handler did not end within its time, and the record was tried long or often enough.
+    Timeout,
+    /// The handler failed for now, and has as often as it may.
+    Attempts,
+    /// The handler failed for now, and the record is older than it may be.
+    Age,
+    /// The record was in hand when the function ended without an answer.
+    CrashSuspect,
     /// The record is not handled, since one of its partition key before it is poison.
     BlockedBy,
 }
 
 impl PoisonReason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Envelope,
         Self::Base64,
         Self::Kpl,
@@ -95,6 +103,10 @@ impl PoisonReason {
         Self::Schema,
         Self::Handler,
         Self::Panic,
+        Self::Timeout,
+        Self::Attempts,
+        Self::Age,
+        Self::CrashSuspect,
         Self::BlockedBy,
     ];
 
@@ -112,6 +124,10 @@ impl PoisonReason {
             Self::Schema => "schema",
             Self::Handler => "handler",
             Self::Panic => "panic",
+            Self::Timeout => "timeout",
+            Self::Attempts => "attempts",
+            Self::Age => "age",
+            Self::CrashSuspect => "crash_suspect",
             Self::BlockedBy => "blocked_by",
         }
     }

@@ -29,6 +29,13 @@ pub struct Report {
     pub retried: u64,
     /// Records that come again because of another, or for want of time.
     pub not_attempted: u64,
+    /// Of those skipped, the ones that were delivered before.
+    #[serde(skip_serializing_if = "is_none")]
+    pub duplicates: u64,
+    /// Of those delivered, the ones of which nobody remembers that, and that are delivered again
+    /// should they come again.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unmarked: u64,
     /// Aggregates of the Kinesis Producer Library.
     pub aggregates: u64,
     /// Records that begin like such an aggregate and have another digest. They are processed as
@@ -41,6 +48,10 @@ pub struct Report {
     pub control_messages: u64,
     /// How `quarantined` divides among the reasons.
     pub by_reason: BTreeMap<PoisonReason, u64>,
+    /// What did not work beside the records, and did not keep them: the journal, or remembering what
+    /// was delivered. The first of each kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<String>,
     /// Each poison record, also one that the store did not keep. A host logs every one, whatever the
     /// store: it is the one trace that no outage of a store takes away.
     #[serde(skip)]
@@ -48,6 +59,11 @@ pub struct Report {
     /// Why not all of the batch is settled, if it is not: the first cause.
     #[serde(skip)]
     pub retry: Option<Retry>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Report {
@@ -150,6 +166,10 @@ pub struct Retry {
 pub enum RetryCause {
     /// The handler said so, or returned an error.
     Handler,
+    /// The handler did not end within its time.
+    Timeout,
+    /// It is not known whether the record was delivered before.
+    Seen,
     /// The record is poison and the quarantine store did not keep it.
     Quarantine,
     /// The record is poison, and [`OnPoison::StopShard`](crate::OnPoison::StopShard) is chosen.

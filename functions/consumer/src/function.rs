@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use tidegate_consumer::envelope::function_name;
 use tidegate_consumer::report::Retry;
-use tidegate_consumer::{Call, Consumer, Deadline, ProcessError, Report};
+use tidegate_consumer::{Call, Consumer, Deadline, Journal, ProcessError, Report};
 use tidegate_runtime::telemetry::{Unit, embedded_metrics};
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
@@ -25,7 +25,7 @@ pub struct StreamConsumer {
 impl StreamConsumer {
     /// The function as it is configured, which it says.
     pub fn new(settings: Settings, log: Arc<Log>) -> Self {
-        let Settings { format, sink, store, options } = settings;
+        let Settings { format, sink, store, options, record_timeout, journal, dedupe } = settings;
         let facts = json!({
             "format": format,
             "sink": sink,
@@ -34,11 +34,25 @@ impl StreamConsumer {
             "on_poison": options.on_poison,
             "lanes": options.lanes,
             "expand": options.expand.name(),
+            "record_timeout_ms": record_timeout.map(|limit| limit.as_millis()),
+            "max_attempts": options.max_attempts,
+            "max_age_secs": options.max_age.map(|age| age.as_secs()),
+            "journal": journal.as_ref().map(Journal::folder),
+            "dedupe": dedupe.as_ref().map(|dedupe| format!("{dedupe:?}")),
         });
         log.event(Level::Info, "consumer", &facts);
         let delivery = Delivery { sink, log: log.clone() };
         let keeper = Keeper { store, log: log.clone() };
-        let consumer = Consumer::new(format, delivery, keeper).with(options);
+        let mut consumer = Consumer::new(format, delivery, keeper).with(options);
+        if let Some(limit) = record_timeout {
+            consumer = consumer.time_limit(limit, clock::sleep);
+        }
+        if let Some(journal) = journal {
+            consumer = consumer.journal(journal);
+        }
+        if let Some(dedupe) = dedupe {
+            consumer = consumer.dedupe(dedupe);
+        }
         Self { consumer, log }
     }
 }

@@ -1,5 +1,6 @@
 //! The Lambda function that processes batches of Kinesis records.
 
+mod dedupe;
 mod format;
 mod function;
 mod settings;

@@ -1,11 +1,14 @@
 //! The consumer's settings, from the environment.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use tidegate_aws::quarantine::S3Quarantine;
-use tidegate_consumer::{Expand, Folder, OnPoison, OnRetry, Options};
+use tidegate_consumer::{Dedupe, Expand, Folder, Journal, OnPoison, OnRetry, Options};
 use tidegate_runtime::settings::{self, SettingsError, Vars};
 
+use crate::dedupe;
 use crate::format::Format;
 use crate::sink::Sink;
 use crate::store::Store;
@@ -16,6 +19,10 @@ const FORMAT: &str = "TIDEGATE_FORMAT";
 const EXPAND: &str = "TIDEGATE_EXPAND";
 const ON_RETRY: &str = "TIDEGATE_ON_RETRY";
 const ON_POISON: &str = "TIDEGATE_ON_POISON";
+const RECORD_TIMEOUT: &str = "TIDEGATE_RECORD_TIMEOUT";
+const MAX_ATTEMPTS: &str = "TIDEGATE_MAX_ATTEMPTS";
+const MAX_AGE: &str = "TIDEGATE_MAX_AGE";
+const JOURNAL: &str = "TIDEGATE_JOURNAL";
 const LANES: &str = "TIDEGATE_LANES";
 
 /// More records at the same time than a sink has connections wait for each other.
@@ -32,6 +39,12 @@ pub struct Settings {
     pub store: Store,
     /// The order that is kept, and what is done at the same time.
     pub options: Options,
+    /// The most time that one record, or one call of the sink, may take.
+    pub record_timeout: Option<Duration>,
+    /// Where it is noted what is in hand.
+    pub journal: Option<Journal>,
+    /// What is not delivered twice.
+    pub dedupe: Option<Dedupe>,
 }
 
 impl Settings {
@@ -46,7 +59,13 @@ impl Settings {
         options.on_poison = settings.or(ON_POISON, options.on_poison, on_poison);
         options.lanes = settings.or(LANES, options.lanes, lanes);
         options.expand = settings.or(EXPAND, Expand::auto(), expand);
-        settings.finish(Self { format, sink, store, options })
+        options.max_attempts =
+            settings.optional(MAX_ATTEMPTS, settings::count).and_then(NonZeroU32::new);
+        options.max_age = settings.optional(MAX_AGE, age);
+        let record_timeout = settings.optional(RECORD_TIMEOUT, settings::duration);
+        let journal = settings.optional(JOURNAL, journal);
+        let dedupe = dedupe::read(&mut settings);
+        settings.finish(Self { format, sink, store, options, record_timeout, journal, dedupe })
     }
 }
 
@@ -128,6 +147,17 @@ fn on_poison(text: &str) -> Result<OnPoison, String> {
         "stop-shard" => Ok(OnPoison::StopShard),
         _ => Err("skip, park-key or stop-shard".to_owned()),
     }
+}
+
+fn age(text: &str) -> Result<SignedDuration, String> {
+    SignedDuration::try_from(settings::duration(text)?).map_err(|error| error.to_string())
+}
+
+fn journal(path: &str) -> Result<Journal, String> {
+    if !path.starts_with('/') || path.len() < 2 {
+        return Err("the whole path of a folder, such as /tmp/tidegate".to_owned());
+    }
+    Journal::open(path).map_err(|error| format!("a folder that can be written, but {error}"))
 }
 
 fn lanes(text: &str) -> Result<NonZeroUsize, String> {

@@ -17,24 +17,34 @@ struct Gathered<'c, T> {
     records: Vec<Received<'c, T>>,
     bytes: usize,
     keys: HashSet<&'c str>,
+    known_by: HashSet<String>,
 }
 
 impl<'c, T> Gathered<'c, T> {
     fn new() -> Self {
-        Self { units: Vec::new(), records: Vec::new(), bytes: 0, keys: HashSet::new() }
+        Self {
+            units: Vec::new(),
+            records: Vec::new(),
+            bytes: 0,
+            keys: HashSet::new(),
+            known_by: HashSet::new(),
+        }
     }
 
     fn takes(&self, unit: &Unit<'_>, limits: &BulkLimits) -> bool {
         let fits = self.units.len() < limits.records
             && self.bytes.saturating_add(unit.payload.len()) <= limits.bytes;
         let known = unit.key().is_some_and(|key| self.keys.contains(key));
-        self.units.is_empty() || (fits && !known)
+        // Which of two that are the same is the duplicate is known when the first one is delivered.
+        let twice = unit.known_by.as_ref().is_some_and(|by| self.known_by.contains(&by.key));
+        self.units.is_empty() || (fits && !known && !twice)
     }
 
     fn push(&mut self, unit: Unit<'c>, record: Received<'c, T>, limits: &BulkLimits) {
         if limits.one_per_key {
             self.keys.extend(unit.key());
         }
+        self.known_by.extend(unit.known_by.as_ref().map(|by| by.key.clone()));
         self.bytes += unit.payload.len();
         self.units.push(unit);
         self.records.push(record);
@@ -50,9 +60,15 @@ where
     pub(super) async fn handle_in_bulks(
         &self,
         units: Vec<Unit<'_>>,
-        limits: BulkLimits,
+        mut limits: BulkLimits,
         run: &Run<'_>,
     ) {
+        let timed_out = |unit: &Unit<'_>| self.attempts.timed_out(&unit.record());
+        let again = self.time_limit.is_some() && units.first().is_some_and(timed_out);
+        if run.is_careful() || again {
+            // Which of them it was is found when each is alone.
+            limits.records = 1;
+        }
         let mut gathered = Gathered::new();
         for mut unit in units {
             if !gathered.takes(&unit, &limits) {
@@ -63,8 +79,8 @@ where
                 (Admission::Leave, _) => continue,
                 (_, Some(fault)) => fault.into(),
                 (Admission::BlockedBy(by), None) => blocked(&by),
-                (Admission::Start, None) => match self.decode(&record, unit.payload) {
-                    Err(outcome) => (Stage::Decode, outcome),
+                (Admission::Start, None) => match self.prepare(&unit, &record, run) {
+                    Err(ended) => ended,
                     Ok(item) => {
                         gathered.push(unit, Received::new(item, record), &limits);
                         continue;
@@ -92,17 +108,18 @@ where
                 return;
             }
             let scope = run.scope();
-            let answer = catch(async { self.handler.handle_bulk(records, &scope).await }).await;
-            let outcomes = match answer {
+            let call = catch(async { self.handler.handle_bulk(records, &scope).await });
+            let outcomes = match self.in_time(call).await {
+                Err(timed_out) => units.iter().map(|_| timed_out.into()).collect(),
                 // The one at fault is among them: each half alone, the first one first.
-                Err(_) if range.len() > 1 => {
+                Ok(Err(_)) if range.len() > 1 => {
                     let middle = range.start + range.len() / 2;
                     calls.push(middle..range.end);
                     next = Some(range.start..middle);
                     continue;
                 }
-                Err(panicked) => vec![Outcome::from(panicked)],
-                Ok(outcomes) => outcomes,
+                Ok(Err(panicked)) => vec![Outcome::from(panicked)],
+                Ok(Ok(outcomes)) => outcomes,
             };
             let told = outcomes.len();
             let mut outcomes = outcomes.into_iter();

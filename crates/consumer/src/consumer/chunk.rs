@@ -13,7 +13,7 @@ use crate::envelope::PayloadEncoding;
 use crate::event::{Event, Record, User};
 use crate::handler::BulkLimits;
 use crate::logs::LogEvent;
-use crate::outcome::{BoxError, Outcome, PoisonReason, Stage};
+use crate::outcome::{BoxError, Outcome, Panicked, PoisonReason, Stage};
 
 /// How much is opened at once.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,11 @@ pub(super) struct Fault {
 impl Fault {
     fn new(stage: Stage, reason: PoisonReason, error: impl Into<BoxError>) -> Self {
         Self { stage, reason, error: error.into() }
+    }
+
+    /// At a part of decoding that is the user's.
+    pub(super) fn panicked(panicked: Panicked) -> Self {
+        Self::new(Stage::Decode, PoisonReason::Panic, panicked)
     }
 }
 
@@ -127,6 +132,15 @@ pub(super) struct Unit<'c> {
     /// What the envelope keeps.
     pub(super) encoding: PayloadEncoding,
     pub(super) fault: Option<Fault>,
+    /// By what it is recognised, should it have been delivered before.
+    pub(super) known_by: Option<KnownBy>,
+}
+
+/// A key, and whether it is marked.
+#[derive(Debug)]
+pub(super) struct KnownBy {
+    pub(super) key: String,
+    pub(super) seen: bool,
 }
 
 /// A log event of an envelope.
@@ -164,6 +178,7 @@ impl<'c> Unit<'c> {
             log: None,
             encoding,
             fault,
+            known_by: None,
         }
     }
 

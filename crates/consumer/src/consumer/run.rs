@@ -2,17 +2,19 @@
 //! breaker. Lanes share it.
 
 use std::collections::{HashMap, HashSet};
+use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::chunk::Units;
+use super::chunk::{KnownBy, Unit, Units};
 use super::{Call, Deadline};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, ErrorText};
 use crate::event::Record;
 use crate::handler::Scope;
+use crate::journal::Entry;
 use crate::options::{OnPoison, OnRetry, Options};
-use crate::outcome::PoisonReason;
+use crate::outcome::{Outcome, PoisonReason, Stage};
 use crate::report::{Identity, PoisonRecord, Report, RetryCause};
 use crate::settle::Settlement;
 
@@ -48,6 +50,7 @@ enum Judgement {
 
 pub(super) struct Run<'c> {
     pub(super) call: &'c Call<'c>,
+    entry: Option<&'c Entry<'c>>,
     options: &'c Options,
     reserve: SignedDuration,
     state: Mutex<State>,
@@ -65,10 +68,17 @@ struct State {
     poison: u64,
     started: Option<Timestamp>,
     slowest: SignedDuration,
+    /// By what the delivered records are known that are not marked yet.
+    done: HashSet<String>,
 }
 
 impl<'c> Run<'c> {
-    pub(super) fn new(records: usize, options: &'c Options, call: &'c Call<'c>) -> Self {
+    pub(super) fn new(
+        records: usize,
+        options: &'c Options,
+        call: &'c Call<'c>,
+        entry: Option<&'c Entry<'c>>,
+    ) -> Self {
         let left = call.deadline.map_or(SignedDuration::MAX, |end| end.at.duration_since(call.now));
         let chosen = SignedDuration::try_from(options.reserve).unwrap_or(SignedDuration::MAX);
         let state = State {
@@ -81,8 +91,9 @@ impl<'c> Run<'c> {
             poison: 0,
             started: None,
             slowest: SignedDuration::ZERO,
+            done: HashSet::new(),
         };
-        Self { call, options, reserve: chosen.min(left / 2), state: Mutex::new(state) }
+        Self { call, entry, options, reserve: chosen.min(left / 2), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -142,17 +153,65 @@ impl<'c> Run<'c> {
         }))
     }
 
-    /// Says whether poison waits, of which the breaker may now know more.
-    pub(super) fn delivered(&self, index: usize) -> bool {
+    /// Whether the batch is handled with care: one record after the other.
+    pub(super) fn is_careful(&self) -> bool {
+        self.entry.is_some_and(Entry::is_careful)
+    }
+
+    /// What becomes of a record without the handler: it was in hand at a crash, or was delivered
+    /// before. Any other is noted as the one in hand.
+    pub(super) fn beforehand(
+        &self,
+        unit: &Unit<'_>,
+        record: &Record<'_>,
+    ) -> Option<(Stage, Outcome)> {
+        if let Some(entry) = self.entry.filter(|entry| entry.is_careful()) {
+            if entry.suspects(record) {
+                let error = "the function ended without an answer while this record was in hand";
+                let poison = Outcome::Poison(PoisonReason::CrashSuspect, error.into());
+                return Some((Stage::Handle, poison));
+            }
+            if let Err(error) = entry.start(record) {
+                self.trouble("journal", &error);
+            }
+        }
+        let known_by = unit.known_by.as_ref()?;
+        self.state().knows(known_by).then_some((Stage::Handle, Outcome::Skip))
+    }
+
+    /// Something beside the records does not work; the first of a kind is told.
+    pub(super) fn trouble(&self, kind: &str, error: &(dyn Error + 'static)) {
         let mut state = self.state();
+        if !state.report.troubles.iter().any(|told| told.starts_with(kind)) {
+            state.report.troubles.push(format!("{kind}: {}", ErrorText::of(error).line()));
+        }
+    }
+
+    /// By what those delivered since the last time are known.
+    pub(super) fn take_done(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().done).into_iter().collect()
+    }
+
+    /// So many delivered records are not marked.
+    pub(super) fn unmarked(&self, count: usize) {
+        self.state().report.unmarked += count as u64;
+    }
+
+    /// Says whether poison waits, of which the breaker may now know more.
+    pub(super) fn delivered(&self, index: usize, known_by: Option<&KnownBy>) -> bool {
+        let mut state = self.state();
+        if let Some(known_by) = known_by {
+            state.done.insert(known_by.key.clone());
+        }
         state.settlement.settle(index);
         state.report.delivered += 1;
         !state.held.is_empty()
     }
 
     /// As [`Self::delivered`].
-    pub(super) fn skipped(&self, index: usize) -> bool {
+    pub(super) fn skipped(&self, index: usize, known_by: Option<&KnownBy>) -> bool {
         let mut state = self.state();
+        state.report.duplicates += u64::from(known_by.is_some_and(|by| state.knows(by)));
         state.settlement.settle(index);
         state.report.skipped += 1;
         !state.held.is_empty()
@@ -243,6 +302,11 @@ impl<'c> Run<'c> {
 }
 
 impl State {
+    /// Whether the record was delivered before.
+    fn knows(&self, known_by: &KnownBy) -> bool {
+        known_by.seen || self.done.contains(&known_by.key)
+    }
+
     /// Whether records of this key wait for one that comes again.
     fn waits(&self, key: Option<&str>) -> bool {
         self.stopped

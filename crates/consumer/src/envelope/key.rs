@@ -36,7 +36,7 @@ pub fn function_name(arn: &str) -> Option<&str> {
 }
 
 /// The name in `arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`, or the whole where it is none.
-fn stream_name(arn: &str) -> &str {
+pub(crate) fn stream_name(arn: &str) -> &str {
     arn.split_once(":stream/").map_or(arn, |(_, name)| name)
 }
 

@@ -9,7 +9,7 @@ use tidegate_kpl::{Aggregator, MAGIC};
 use crate::batch::{ALL_SETTLED, Bench, CALL, check_sums, entry, event, names, number, text, told};
 
 /// An entry of the event that is an aggregate of these payloads, each of its own key.
-fn aggregate<'a>(index: usize, payloads: impl IntoIterator<Item = &'a [u8]>) -> Value {
+pub fn aggregate<'a>(index: usize, payloads: impl IntoIterator<Item = &'a [u8]>) -> Value {
     let mut aggregator = Aggregator::new(usize::MAX);
     for (place, payload) in payloads.into_iter().enumerate() {
         aggregator.push(&format!("user-{place}"), Some(7), payload).unwrap();

@@ -9,8 +9,11 @@ mod docs;
 #[cfg(feature = "expand")]
 mod expand;
 mod fixtures;
+mod journal;
 mod neighbours;
+mod patience;
 mod policies;
 mod properties;
 mod redelivery;
+mod seen;
 mod stores;

@@ -67,6 +67,27 @@ fn each_choice_is_taken() {
 }
 
 #[test]
+fn patience_and_memory_are_taken() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = format!("{}/notes", root.path().display());
+    let settings = read(&[
+        (RECORD_TIMEOUT, "10s"),
+        (MAX_ATTEMPTS, "5"),
+        (MAX_AGE, "6h"),
+        (JOURNAL, &folder),
+        ("TIDEGATE_DEDUPE", "memory"),
+    ])
+    .unwrap();
+    assert_eq!(settings.record_timeout, Some(Duration::from_secs(10)));
+    assert_eq!(settings.options.max_attempts, NonZeroU32::new(5));
+    assert_eq!(settings.options.max_age, Some(SignedDuration::from_hours(6)));
+    assert_eq!(settings.journal.unwrap().folder().to_string_lossy(), folder);
+    assert_eq!(format!("{:?}", settings.dedupe.unwrap()), "Dedupe(by delivery)");
+    let key = [("TIDEGATE_DEDUPE", "memory"), ("TIDEGATE_DEDUPE_KEY", "/order/id")];
+    assert_eq!(format!("{:?}", read(&key).unwrap().dedupe.unwrap()), "Dedupe(by key)");
+}
+
+#[test]
 fn what_cannot_be_used_is_said_all_at_once() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("file"), "").unwrap();
@@ -101,6 +122,16 @@ fn what_cannot_be_used_is_said_all_at_once() {
         (EXPAND, "gzip", "auto, compressed or none".to_owned()),
         (LANES, "0", "a whole number from 1 to 64".to_owned()),
         (LANES, "65", "a whole number from 1 to 64".to_owned()),
+        (MAX_ATTEMPTS, "0", "a whole number from 1 on, such as 4".to_owned()),
+        (MAX_AGE, "6", "a duration with its unit, such as 30s, 5m, 12h or 14d".to_owned()),
+        (RECORD_TIMEOUT, "x", "a duration with its unit, such as 30s, 5m, 12h or 14d".to_owned()),
+        (JOURNAL, "tmp", "the whole path of a folder, such as /tmp/tidegate".to_owned()),
+        ("TIDEGATE_DEDUPE", "disk", "memory".to_owned()),
+        (
+            "TIDEGATE_DEDUPE_KEY",
+            "/id",
+            "nothing without TIDEGATE_DEDUPE, which says who remembers".to_owned(),
+        ),
         (FORMAT, "JSON", "json, text or access-log".to_owned()),
     ];
     for (key, value, expected) in cases {
