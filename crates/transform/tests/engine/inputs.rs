@@ -46,7 +46,7 @@ steps:
         ("", Err("empty")),
     ];
     for (line, expected) in cases {
-        let found = rows(&mut engine, line.as_bytes()).map(|rows| Value::from(rows));
+        let found = rows(&mut engine, line.as_bytes()).map(Value::from);
         assert_eq!(found, expected.map(|row| json!([row])), "{line}");
     }
 }
