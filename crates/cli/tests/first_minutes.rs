@@ -66,9 +66,8 @@ fn every_command_prints_what_the_page_says() {
 /// What a command prints, both streams together.
 fn run(command: &str, folder: &Path, tools: Option<&Path>) -> String {
     let tidegate = env!("CARGO_BIN_EXE_tidegate");
-    let command = command
-        .replace("cargo tidegate-full", tidegate)
-        .replace("cargo tidegate", tidegate);
+    let command =
+        command.replace("cargo tidegate-full", tidegate).replace("cargo tidegate", tidegate);
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("exec 2>&1; {command}")).current_dir(folder);
     if let Some(tools) = tools {
