@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tidegate_tests::lambda::{Ended, Lambda};
-use tidegate_tests::place::{bootstrap, files, fixture};
+use tidegate_tests::place::{bootstrap, files, fixture, tool};
 use tidegate_transform::contract::{self, Verdict};
 
 const LINE: &str = "203.0.113.9 - - [21/Nov/2026:09:41:00 +0000] \"GET /cart HTTP/1.1\" 200 512 \
@@ -144,6 +145,40 @@ fn the_transform_answers_every_fixture_within_the_contract() {
         assert_eq!(answers.len(), event["records"].as_array().unwrap().len(), "{name}");
         let failed = answers.iter().filter(|answer| answer.verdict == Verdict::ProcessingFailed);
         assert_eq!(failed.count() > 0, name == "bad-record", "{name}");
+    }
+}
+
+/// The events that AWS itself publishes, as SAM makes them: times as numbers and as text, a
+/// partition key or none, an identifier that is there twice, padding that is one too long.
+#[test]
+fn the_transform_answers_the_sample_events_of_aws() {
+    let (Some(path), Some(sam)) = (bootstrap("transform"), tool("sam/bin/sam")) else { return };
+    let home = tempfile::tempdir().unwrap();
+    let pipeline = home.path().join("pipeline.yaml");
+    let yaml = "input: {any_of: [{format: apache_common}, {format: text}]}";
+    std::fs::write(&pipeline, yaml).unwrap();
+    let own = pipeline.to_str().unwrap();
+    let samples = [
+        ("kinesis-firehose", own, 1),
+        ("apachelog", own, 1),
+        ("streams-as-source", own, 1),
+        // Both records have the same identifier, so that one answer is all that there can be.
+        ("syslog", own, 1),
+        ("cloudwatch-logs-processor", "builtin:cloudwatch-logs", 4),
+    ];
+    for (name, pipeline, answered) in samples {
+        let mut generate = Command::new(&sam);
+        generate.args(["local", "generate-event", "kinesis", name]);
+        generate.env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", home.path());
+        let event: Value = serde_json::from_slice(&generate.output().unwrap().stdout).unwrap();
+        let lambda = Lambda::start(&path, &[("TIDEGATE_PIPELINE", pipeline)]).unwrap();
+        let response = lambda.respond(event.clone()).unwrap();
+        let answers =
+            contract::check(event.to_string().as_bytes(), response.to_string().as_bytes());
+        let answers = answers.unwrap();
+        assert_eq!(answers.len(), answered, "{name}: {response}");
+        let failed = answers.iter().any(|answer| answer.verdict == Verdict::ProcessingFailed);
+        assert!(!failed, "{name}: {response}");
     }
 }
 

@@ -8,6 +8,8 @@ pub use client::Config;
 
 #[cfg(feature = "autoscaler")]
 pub mod autoscaler;
+#[cfg(feature = "objects")]
+pub mod objects;
 #[cfg(feature = "quarantine")]
 pub mod quarantine;
 #[cfg(feature = "reingest")]

@@ -11,6 +11,8 @@ use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 use tidegate_transform::reingest::{self, Overflow, Reingest};
 use tidegate_transform::{Engine, RESPONSE_LIMIT_BYTES, Reason, Report};
 
+use crate::files::Files;
+use crate::refresh::Refresh;
 use crate::settings::{OnOverflow, Settings};
 
 /// No call is begun with less time left: one may take 20 seconds until it is given up, and an
@@ -20,6 +22,7 @@ const TIME_FOR_A_CALL: SignedDuration = SignedDuration::from_secs(25);
 /// The transform as a Lambda function.
 pub struct Transform<P = PutBack> {
     engine: RefCell<Engine>,
+    refresh: Refresh,
     /// Where overflow is put back, if it is.
     back: Option<P>,
     log: Arc<Log>,
@@ -27,25 +30,21 @@ pub struct Transform<P = PutBack> {
 
 impl<P: Reingest> Transform<P> {
     /// The function that runs the configured pipeline, and says so.
-    pub fn new(settings: Settings, back: P, log: Arc<Log>) -> Self {
-        let Settings { name, pipeline, database, asn, on_overflow } = settings;
-        let [geoip_db, asn_db] = [database, asn].map(|database| {
-            database.map(|database| {
-                json!({
-                    "type": database.database_type(),
-                    "build_epoch_secs": database.build_epoch_secs(),
-                })
-            })
-        });
-        let facts = json!({"pipeline": name, "geoip_db": geoip_db, "asn_db": asn_db});
-        log.event(Level::Info, "pipeline", &facts);
+    pub fn new(settings: Settings, files: Files, back: P, log: Arc<Log>) -> Self {
+        tell_start(&settings, "pipeline", &log);
+        let Settings { pipeline, on_overflow, refresh, .. } = settings;
+        let refresh = Refresh::new(refresh, files, clock::now(), log.clone());
         let back = (on_overflow == OnOverflow::Reingest).then_some(back);
-        Self { engine: RefCell::new(Engine::new(pipeline)), back, log }
+        Self { engine: RefCell::new(Engine::new(pipeline)), refresh, back, log }
     }
 }
 
 impl<P: Reingest + 'static> Function for Transform<P> {
     async fn invoke(&self, invocation: Invocation) -> Result<Vec<u8>, FunctionError> {
+        if let Some(settings) = self.refresh.take(clock::now()) {
+            tell_start(&settings, "refreshed", &self.log);
+            self.engine.replace(Engine::new(settings.pipeline));
+        }
         // Records grow by a quarter or so on their way to JSON.
         let room = invocation.body.len() + invocation.body.len() / 4;
         let mut response = Vec::with_capacity(room.min(RESPONSE_LIMIT_BYTES));
@@ -106,6 +105,23 @@ impl<P> Transform<P> {
         let dimensions = [("FunctionName", function_name)];
         // A line of metrics that cannot be written is given up: the records matter more.
         let _ = self.log.line(&embedded_metrics(clock::now(), &dimensions, &metrics));
+    }
+}
+
+/// What is run, and what is missing for it.
+fn tell_start(settings: &Settings, event: &str, log: &Log) {
+    let [geoip_db, asn_db] = [&settings.database, &settings.asn].map(|database| {
+        database.as_ref().map(|database| {
+            json!({
+                "type": database.database_type(),
+                "build_epoch_secs": database.build_epoch_secs(),
+            })
+        })
+    });
+    let facts = json!({"pipeline": settings.name, "geoip_db": geoip_db, "asn_db": asn_db});
+    log.event(Level::Info, event, &facts);
+    for gap in &settings.gaps {
+        log.event(Level::Warn, "database_unusable", &json!({"error": gap}));
     }
 }
 

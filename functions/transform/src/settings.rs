@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memmap2::Mmap;
 use tidegate_runtime::chain::chain;
@@ -10,10 +12,14 @@ use tidegate_runtime::settings::{self, SettingsError, Vars};
 use tidegate_transform::geoip::{Bytes, Database, DatabaseError};
 use tidegate_transform::{Pipeline, Tables, pipelines};
 
+use crate::files::Files;
+
 const PIPELINE: &str = "TIDEGATE_PIPELINE";
 const GEOIP_DB: &str = "TIDEGATE_GEOIP_DB";
 const ASN_DB: &str = "TIDEGATE_ASN_DB";
 const OVERFLOW: &str = "TIDEGATE_OVERFLOW";
+const ON_BAD_DB: &str = "TIDEGATE_ON_BAD_DB";
+const REFRESH: &str = "TIDEGATE_REFRESH";
 const DEFAULT_PIPELINE: &str = "access-log";
 
 /// A pipeline is read whole; the engine refuses smaller files than this.
@@ -35,6 +41,19 @@ pub struct Settings {
     pub asn: Option<Database>,
     /// What becomes of records that do not fit a response.
     pub on_overflow: OnOverflow,
+    /// After how long objects of S3 are looked at again.
+    pub refresh: Option<Duration>,
+    /// What is wrong with databases that the function starts without.
+    pub gaps: Vec<String>,
+}
+
+/// What becomes of the start when a database cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnBadDb {
+    /// The function does not start.
+    Fail,
+    /// It starts, and counts the records that lack what the database would have said.
+    Gap,
 }
 
 /// What becomes of records that do not fit a response.
@@ -53,20 +72,32 @@ struct Source {
 }
 
 impl Settings {
-    /// Reads the settings, and opens what they name.
-    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
+    /// Reads the settings, and opens what they name; what of it comes from S3 lies in `files`.
+    pub fn read(vars: &dyn Vars, files: &Files) -> Result<Self, SettingsError> {
         let mut settings = settings::Settings::new(vars);
-        let source =
-            settings.or(PIPELINE, builtin(DEFAULT_PIPELINE).ok(), |text| source(text).map(Some));
-        let database =
-            settings.optional(GEOIP_DB, |path| self::database(path, "places", Database::open));
-        let asn = settings
-            .optional(ASN_DB, |path| self::database(path, "networks", Database::open_networks));
+        let source = settings
+            .or(PIPELINE, builtin(DEFAULT_PIPELINE).ok(), |text| source(text, files).map(Some));
+        let on_bad_db = settings.or(ON_BAD_DB, OnBadDb::Fail, on_bad_db);
+        let refresh = settings.optional(REFRESH, refresh);
+        let mut gaps = Vec::new();
+        let mut opened = |key: &str, opened: Result<Database, String>| match opened {
+            Err(error) if on_bad_db == OnBadDb::Gap => {
+                gaps.push(format!("{key}: expected {error}"));
+                Ok(Database::unusable())
+            }
+            other => other,
+        };
+        let database = settings.optional(GEOIP_DB, |name| {
+            opened(GEOIP_DB, self::database(name, files, "places", Database::open))
+        });
+        let asn = settings.optional(ASN_DB, |name| {
+            opened(ASN_DB, self::database(name, files, "networks", Database::open_networks))
+        });
         let on_overflow = settings.or(OVERFLOW, OnOverflow::Fail, on_overflow);
         let mut tables = Tables { geoip: database.clone(), asn: asn.clone(), ..Tables::default() };
         if let Some(source) = &source {
             for path in Pipeline::files(&source.yaml) {
-                match table(&path) {
+                match files.path(&path).and_then(|file| table(&file)) {
                     Ok(bytes) => drop(tables.files.insert(path, Arc::new(bytes))),
                     Err(error) => {
                         settings
@@ -77,7 +108,9 @@ impl Settings {
         }
         let compiled =
             source.and_then(|Source { name, yaml }| match Pipeline::compile(&yaml, tables) {
-                Ok(pipeline) => Some(Self { name, pipeline, database, asn, on_overflow }),
+                Ok(pipeline) => {
+                    Some(Self { name, pipeline, database, asn, on_overflow, refresh, gaps })
+                }
                 Err(error) => {
                     settings.reject(PIPELINE, format!("a pipeline without mistakes, but {error}"));
                     None
@@ -96,17 +129,28 @@ fn on_overflow(text: &str) -> Result<OnOverflow, String> {
     }
 }
 
-fn source(text: &str) -> Result<Source, String> {
+fn on_bad_db(text: &str) -> Result<OnBadDb, String> {
+    match text {
+        "fail" => Ok(OnBadDb::Fail),
+        "gap" => Ok(OnBadDb::Gap),
+        _ => Err("fail or gap".to_owned()),
+    }
+}
+
+/// S3 is asked at each refresh, and each asking costs.
+fn refresh(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_secs(60);
+    let expected = "a duration of at least 1m, such as 1h or 1d".to_owned();
+    settings::duration(text).ok().filter(|time| *time >= LEAST).ok_or(expected)
+}
+
+fn source(text: &str, files: &Files) -> Result<Source, String> {
     if let Some(name) = text.strip_prefix("builtin:") {
         return builtin(name);
     }
-    if text.starts_with("s3://") {
-        return Err("builtin:NAME or the path of a file; pipelines in S3 cannot be read yet: put \
-                    the file into a layer and name it /opt/FILE.yaml"
-            .to_owned());
-    }
-    let yaml = read(text).map_err(|error| {
-        format!("builtin:NAME or the path of a readable YAML file, but {error}")
+    let found = files.path(text).and_then(|path| read(&path).map_err(|error| error.to_string()));
+    let yaml = found.map_err(|error| {
+        format!("builtin:NAME, or the path or s3:// URI of a readable YAML file, but {error}")
     })?;
     Ok(Source { name: text.to_owned(), yaml })
 }
@@ -121,39 +165,44 @@ fn builtin(name: &str) -> Result<Source, String> {
     }
 }
 
-fn read(path: &str) -> io::Result<String> {
+fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(PIPELINE_READ_LIMIT_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 
-fn table(path: &str) -> io::Result<Vec<u8>> {
+fn table(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(TABLE_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+    let read =
+        File::open(path).and_then(|file| file.take(TABLE_LIMIT_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| error.to_string())?;
     if bytes.len() as u64 > TABLE_LIMIT_BYTES {
-        return Err(io::Error::other("it is larger than 64 MiB"));
+        return Err("it is larger than 64 MiB".to_owned());
     }
     Ok(bytes)
 }
 
 fn database(
-    path: &str,
+    name: &str,
+    files: &Files,
     of: &str,
     open: impl FnOnce(Bytes) -> Result<Database, DatabaseError>,
 ) -> Result<Database, String> {
-    let expected = format!("the path of a MaxMind database (.mmdb) of {of}");
-    let map = map(path).map_err(|error| format!("{expected}, but {error}"))?;
+    let expected = format!("the path or s3:// URI of a MaxMind database (.mmdb) of {of}");
+    let mapped =
+        files.path(name).and_then(|path| self::map(&path).map_err(|error| error.to_string()));
+    let map = mapped.map_err(|error| format!("{expected}, but {error}"))?;
     open(Arc::new(map)).map_err(|error| format!("{expected}, but {}", chain(&error)))
 }
 
 /// Maps a file: pages are read when an address leads to them, so that a start takes the time of
 /// none and warm environments share them.
 #[expect(unsafe_code, reason = "a mapped file can change under the program")]
-fn map(path: &str) -> io::Result<Mmap> {
+fn map(path: &Path) -> io::Result<Mmap> {
     let file = File::open(path)?;
     // SAFETY: the bytes must not change while they are mapped. The path names a file of a layer
     // (/opt) or of the package (/var/task), which Lambda mounts read-only, or one in the function's
-    // own /tmp, which nothing else writes.
+    // own /tmp, which nothing else writes: what is fetched anew is a file of its own.
     unsafe { Mmap::map(&file) }
 }
 

@@ -174,6 +174,20 @@ fn records_that_cannot_be_answered_are_counted() {
 }
 
 #[test]
+fn padding_may_be_wrong() {
+    let mut engine =
+        Engine::new(Pipeline::compile("input: {format: text}", Tables::default()).unwrap());
+    for (data, expected) in
+        [("OTE=", true), ("OTE==", true), ("OTE", true), ("OT%=", false), ("O", false)]
+    {
+        let request = format!(r#"{{"records":[{{"recordId":"1","data":"{data}"}}]}}"#);
+        let report = engine.transform(request.as_bytes(), &mut Vec::new()).unwrap();
+        assert_eq!(report.ok == 1, expected, "{data}");
+        assert_eq!(report.reasons.of(Reason::BadBase64) == 1, !expected, "{data}");
+    }
+}
+
+#[test]
 fn one_record_on_its_own() {
     let mut engine = engine();
     let mut out = b"before ".to_vec();

@@ -41,7 +41,7 @@ pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// A MaxMind database that was found readable. Clones share it.
 #[derive(Clone)]
-pub struct Database(Arc<Reader<Shared>>);
+pub struct Database(Option<Arc<Reader<Shared>>>);
 
 struct Shared(Bytes);
 
@@ -97,20 +97,26 @@ impl Database {
         Ok(database)
     }
 
+    /// In place of a database that cannot be opened: no record finds anything in it, and each is
+    /// counted as one that could not be looked up.
+    pub const fn unusable() -> Self {
+        Self(None)
+    }
+
     fn any(bytes: Bytes) -> Result<(Self, String), DatabaseError> {
         let reader = Reader::from_source(Shared(bytes)).map_err(DatabaseError::Unreadable)?;
         let database_type = reader.metadata().database_type.clone();
-        Ok((Self(Arc::new(reader)), database_type))
+        Ok((Self(Some(Arc::new(reader))), database_type))
     }
 
     /// What the database says it is, such as `GeoLite2-City`.
     pub fn database_type(&self) -> &str {
-        &self.0.metadata().database_type
+        self.0.as_ref().map_or("unusable", |reader| &reader.metadata().database_type)
     }
 
     /// When it was built, in seconds of the epoch.
     pub fn build_epoch_secs(&self) -> u64 {
-        self.0.metadata().build_epoch
+        self.0.as_ref().map_or(0, |reader| reader.metadata().build_epoch)
     }
 }
 
@@ -195,7 +201,7 @@ impl<E: Entry> Geoip<E> {
     }
 
     fn look_up(&mut self, address: IpAddr) -> Found {
-        let reader = &*self.database.0;
+        let Some(reader) = &self.database.0 else { return Found::Unreadable };
         if address.is_ipv6() && reader.metadata().ip_version == 4 {
             return Found::Nothing;
         }

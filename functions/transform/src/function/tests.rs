@@ -45,8 +45,8 @@ fn invoke_with(
 ) -> (Result<Vec<u8>, FunctionError>, Vec<Value>) {
     let captured = Captured::default();
     let log = Arc::new(Log::new(Level::Info, Box::new(captured.clone())));
-    let settings = Settings::read(vars).unwrap();
-    let transform = Transform::new(settings, Half, log);
+    let settings = Settings::read(vars, &Files::default()).unwrap();
+    let transform = Transform::new(settings, Files::default(), Half, log);
     let invocation = Invocation {
         body: Bytes::from(event),
         request_id: "r-1".to_owned(),

@@ -8,7 +8,7 @@ use super::*;
 fn read(pairs: &[(&str, &str)]) -> Result<Settings, String> {
     let vars: BTreeMap<String, String> =
         pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    Settings::read(&vars).map_err(|error| error.to_string())
+    Settings::read(&vars, &Files::default()).map_err(|error| error.to_string())
 }
 
 /// A file of a folder that goes away with the test.
@@ -52,7 +52,7 @@ fn what_cannot_be_used_is_said_all_at_once() {
     let builtins: Vec<_> = pipelines::names().map(|name| format!("builtin:{name}")).collect();
     let builtins = builtins.join(", ");
     let gone = "No such file or directory (os error 2)";
-    let database = "the path of a MaxMind database (.mmdb) of places, but ";
+    let database = "the path or s3:// URI of a MaxMind database (.mmdb) of places, but ";
     let cases = [
         (
             vec![(PIPELINE, "builtin:access"), (GEOIP_DB, absent)],
@@ -63,17 +63,10 @@ fn what_cannot_be_used_is_said_all_at_once() {
             ),
         ),
         (
-            vec![(PIPELINE, "s3://bucket/pipeline.yaml")],
-            "a setting cannot be used: TIDEGATE_PIPELINE=\"s3://bucket/pipeline.yaml\": expected \
-             builtin:NAME or the path of a file; pipelines in S3 cannot be read yet: put the file \
-             into a layer and name it /opt/FILE.yaml"
-                .to_owned(),
-        ),
-        (
             vec![(PIPELINE, absent)],
             format!(
-                "a setting cannot be used: TIDEGATE_PIPELINE={absent:?}: expected builtin:NAME or \
-                 the path of a readable YAML file, but {gone}"
+                "a setting cannot be used: TIDEGATE_PIPELINE={absent:?}: expected builtin:NAME, or \
+                 the path or s3:// URI of a readable YAML file, but {gone}"
             ),
         ),
         (
@@ -115,6 +108,29 @@ fn what_cannot_be_used_is_said_all_at_once() {
     ];
     for (pairs, expected) in cases {
         assert_eq!(read(&pairs).unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn a_bad_database_may_be_a_gap_that_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let text = file(&folder, "text.mmdb", "not a database");
+    let settings = read(&[(GEOIP_DB, text.as_str()), (ON_BAD_DB, "gap")]).unwrap();
+    let [gap] = &settings.gaps[..] else { panic!("{:?}", settings.gaps) };
+    assert!(gap.starts_with("TIDEGATE_GEOIP_DB: expected the path or s3:// URI of "), "{gap}");
+    let mut engine = tidegate_transform::Engine::new(settings.pipeline);
+    let line = r#"192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#;
+    let data = base64_simd::STANDARD.encode_to_string(line);
+    let event = format!(r#"{{"records": [{{"recordId": "1", "data": "{data}"}}]}}"#);
+    let report = engine.transform(event.as_bytes(), &mut Vec::new()).unwrap();
+    assert_eq!((report.ok, report.geoip_errors), (1, 1));
+}
+
+#[test]
+fn a_refresh_is_not_too_often() {
+    for (text, expected) in [("1h", Some(3_600)), ("60s", Some(60)), ("59s", None), ("1", None)] {
+        let found = read(&[(REFRESH, text)]).map(|settings| settings.refresh.unwrap().as_secs());
+        assert_eq!(found.ok(), expected, "{text}");
     }
 }
 
