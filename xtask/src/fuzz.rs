@@ -26,6 +26,8 @@ pub enum Target {
     Kpl,
     /// Quarantined envelopes.
     Envelope,
+    /// Events, records and pipelines of the transform.
+    Transform,
 }
 
 impl Target {
@@ -34,6 +36,7 @@ impl Target {
             Self::Event => "event",
             Self::Kpl => "kpl",
             Self::Envelope => "envelope",
+            Self::Transform => "transform",
         }
     }
 
@@ -41,7 +44,7 @@ impl Target {
     const fn seeds(self) -> Option<&'static str> {
         match self {
             Self::Event => Some("tests/events"),
-            Self::Kpl | Self::Envelope => None,
+            Self::Kpl | Self::Envelope | Self::Transform => None,
         }
     }
 }
