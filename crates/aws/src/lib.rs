@@ -10,6 +10,8 @@ pub use client::Config;
 pub mod autoscaler;
 #[cfg(feature = "objects")]
 pub mod objects;
+#[cfg(feature = "producer")]
+pub mod producer;
 #[cfg(feature = "quarantine")]
 pub mod quarantine;
 #[cfg(feature = "reingest")]

@@ -13,6 +13,7 @@ mod page;
 mod pause;
 mod plan;
 mod policy_file;
+mod send;
 mod simulate;
 mod source;
 mod transform;
@@ -36,6 +37,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Tries policies on a traffic history, in the reference model; no account needed
     Simulate(simulate::Arguments),
+    /// Puts lines into a stream: batched, retried, aggregated, in order, or as a log is written
+    Send(send::Arguments),
     /// Tries a Firehose transform on local files; no account needed
     #[command(subcommand)]
     Transform(transform::Command),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(arguments) => done(demo::run(&arguments)),
         Command::Simulate(arguments) => done(simulate::run(&arguments)),
+        Command::Send(arguments) => send::run(&arguments),
         Command::Transform(command) => transform::run(&command),
         Command::Tune(arguments) => done(tune::run(&arguments)),
         Command::Plan(arguments) => done(plan::run(&arguments)),

@@ -3,7 +3,7 @@
 mod batch;
 #[cfg(feature = "parquet")]
 mod parquet;
-mod pipeline;
+pub mod pipeline;
 mod run;
 mod schema;
 mod summary;

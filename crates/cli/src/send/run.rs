@@ -1,0 +1,416 @@
+//! The one loop: events in, requests out, and what is settled written down.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use jiff::Timestamp;
+use regex_lite::Regex;
+use tidegate_producer::{Failure, Next, Producer, Record, Settled};
+use tidegate_runtime::clock;
+
+use super::Arguments;
+use super::checkpoint::{self, Checkpoint, Place};
+use super::input::{Event, Inputs, Outbox, PutError, start};
+use super::lines::Line;
+use super::rejected::{Entry, Rejected};
+use super::shape::{Origin, Shaped, Shaper};
+use super::summary::Summary;
+use super::tail::STDIN;
+use super::target::Target;
+
+/// Reads that may wait for the loop.
+const CREDITS: usize = 4;
+
+/// How long what was read has to get into the stream after Ctrl-C.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the terminal is told, and signals are seen.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Sends everything, and says what came of it.
+pub fn run(arguments: &Arguments) -> anyhow::Result<Summary> {
+    let (events, inbox) = mpsc::channel();
+    let mut sending = Sending::new(arguments, events)?;
+    let places = sending.earlier()?;
+    let join = arguments.shape.join.as_deref().map(Regex::new).transpose();
+    let join = join.context("--join is no regular expression")?;
+    let (credits, taken) = mpsc::channel();
+    for _ in 0..CREDITS {
+        credits.send(()).context("the reading thread is gone")?;
+    }
+    let (files, follow) = (arguments.files.clone(), arguments.follow);
+    let outbox = Outbox::new(sending.events.clone(), taken, sending.stop.clone());
+    start(Inputs { files, follow, join, places }, outbox);
+    let interrupts = sending.events.clone();
+    ctrlc::set_handler(move || {
+        let _ = interrupts.send(Event::Interrupted);
+    })
+    .context("Ctrl-C cannot be watched for")?;
+    let outcome = sending.serve(&inbox, &credits);
+    sending.finish(outcome)
+}
+
+/// A file that is read.
+struct Open {
+    place: Place,
+    is_finished: bool,
+}
+
+struct Sending<'a> {
+    arguments: &'a Arguments,
+    producer: Producer,
+    shaper: Shaper,
+    target: Target,
+    events: Sender<Event>,
+    stop: Arc<AtomicBool>,
+    started: Timestamp,
+    next_place: u64,
+    /// Where each record that is not settled is from.
+    spans: HashMap<u64, (usize, u64, u64)>,
+    files: BTreeMap<usize, Open>,
+    /// Records that the producer does not take yet.
+    backlog: VecDeque<Record>,
+    owed_credits: usize,
+    is_listing: bool,
+    input_ended: bool,
+    interrupted: Option<Timestamp>,
+    rejected: Rejected,
+    summary: Summary,
+    bar: ProgressBar,
+    is_dirty: bool,
+}
+
+impl<'a> Sending<'a> {
+    fn new(arguments: &'a Arguments, events: Sender<Event>) -> anyhow::Result<Self> {
+        let started = clock::now();
+        let seed = started.as_nanosecond() as u64 ^ u64::from(std::process::id()) << 32;
+        let target = if arguments.dry_run { Target::Dry } else { target(&arguments.stream)? };
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Ok(Self {
+            producer: Producer::new(arguments.options(), seed),
+            shaper: Shaper::new(&arguments.shape, seed)?,
+            target,
+            events,
+            stop: Arc::default(),
+            started,
+            next_place: 0,
+            spans: HashMap::new(),
+            files: BTreeMap::new(),
+            backlog: VecDeque::new(),
+            owed_credits: 0,
+            is_listing: false,
+            input_ended: false,
+            interrupted: None,
+            rejected: Rejected::new(arguments.rejected.clone()),
+            summary: Summary {
+                stream: arguments.stream.clone(),
+                rejected_file: arguments.rejected.display().to_string(),
+                ..Summary::default()
+            },
+            bar,
+            is_dirty: false,
+            arguments,
+        })
+    }
+
+    fn now(&self) -> Duration {
+        clock::now().duration_since(self.started).try_into().unwrap_or_default()
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.suspend(|| crate::complain(text));
+    }
+
+    /// What an earlier run has written down.
+    fn earlier(&self) -> anyhow::Result<Vec<Place>> {
+        let Some(path) = &self.arguments.checkpoint else { return Ok(Vec::new()) };
+        let checkpoint = checkpoint::read(path, &self.arguments.stream)?;
+        if !checkpoint.clean {
+            self.say(&format!(
+                "{}: the last run was ended before it knew what became of everything it had sent; \
+                 what was in flight then is sent again",
+                path.display()
+            ));
+        }
+        // A disk that is full is found out now, and not when something was sent.
+        let stream = &self.arguments.stream;
+        checkpoint::write(path, &Checkpoint::new(stream, false, checkpoint.files.clone()))?;
+        Ok(checkpoint.files)
+    }
+
+    fn serve(&mut self, inbox: &Receiver<Event>, credits: &Sender<()>) -> anyhow::Result<()> {
+        loop {
+            self.offer_backlog(credits);
+            let wait = match self.producer.next(self.now()) {
+                Next::Put(request) => {
+                    self.target.put(request, &self.events);
+                    continue;
+                }
+                Next::ListShards if !self.is_listing => {
+                    self.is_listing = true;
+                    self.target.list_shards(&self.events);
+                    continue;
+                }
+                Next::ListShards => TICK,
+                Next::Wait(wait) => wait.unwrap_or(TICK).min(TICK),
+                Next::Done => return self.settle(),
+            };
+            match inbox.recv_timeout(wait) {
+                Ok(event) => self.take(event)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.settle(),
+            }
+            // What came at the same time is written down together.
+            while let Ok(event) = inbox.try_recv() {
+                self.take(event)?;
+            }
+            self.settle()?;
+            self.show();
+            if self.interrupted.is_some_and(|at| elapsed(at) >= DRAIN) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn offer_backlog(&mut self, credits: &Sender<()>) {
+        let now = self.now();
+        while let Some(record) = self.backlog.pop_front() {
+            if let Err(record) = self.producer.offer(record, now) {
+                self.backlog.push_front(record);
+                return;
+            }
+        }
+        if self.input_ended {
+            self.producer.end();
+        }
+        for _ in 0..std::mem::take(&mut self.owed_credits) {
+            // A thread that has read everything takes no more.
+            let _ = credits.send(());
+        }
+    }
+
+    fn take(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Opened { input, place } => {
+                let is_finished = place.finished;
+                self.files.insert(input, Open { place, is_finished });
+                self.is_dirty = true;
+            }
+            Event::Known { input, identity } => {
+                if let Some(open) = self.files.get_mut(&input) {
+                    open.place.identity = identity;
+                }
+            }
+            Event::Finished(input) => {
+                if let Some(open) = self.files.get_mut(&input) {
+                    open.is_finished = true;
+                    self.is_dirty = true;
+                }
+            }
+            Event::Gone(input) => {
+                self.files.remove(&input);
+                self.is_dirty = true;
+            }
+            Event::Lines(lines) => {
+                self.owed_credits += 1;
+                // After Ctrl-C nothing new is begun.
+                if self.interrupted.is_none() {
+                    for line in lines {
+                        self.line(line)?;
+                    }
+                }
+            }
+            Event::Note(note) => self.say(&note),
+            Event::InputEnded(outcome) => {
+                self.input_ended = true;
+                if let Err(error) = outcome {
+                    self.summary.stopped = Some(format!("{error:#}"));
+                }
+            }
+            Event::Answered(id, answer) => {
+                let now = self.now();
+                match answer {
+                    Ok(answers) => self.producer.answered(id, Ok(answers), now),
+                    Err(PutError::Passing(why)) => {
+                        self.producer.answered(id, Err(Failure::Passing(why)), now);
+                    }
+                    Err(PutError::Lasting(error)) => {
+                        self.producer.answered(id, Err(Failure::Lasting), now);
+                        return Err(error);
+                    }
+                }
+            }
+            Event::Shards(shards) => {
+                self.is_listing = false;
+                self.producer.shards(shards?);
+            }
+            Event::Interrupted if self.interrupted.is_some() => {
+                anyhow::bail!("interrupted twice");
+            }
+            Event::Interrupted => {
+                self.say("interrupted: what was read is sent first; once more to stop at once");
+                self.interrupted = Some(clock::now());
+                self.stop.store(true, Ordering::Relaxed);
+                self.input_ended = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: Line) -> anyhow::Result<()> {
+        let Line { input, start, end, text } = line;
+        let open = self.files.get(&input);
+        if open.is_some_and(|open| open.place.progress.contains(start, end)) {
+            return Ok(());
+        }
+        if text.iter().all(u8::is_ascii_whitespace) {
+            self.settle_span(input, start, end);
+            return Ok(());
+        }
+        self.summary.read += 1;
+        let source = open.map_or_else(
+            || format!("stdin {}", self.started),
+            |open| {
+                let identity = &open.place.identity;
+                format!("{}/{}/{}", identity.device, identity.inode, identity.truncated)
+            },
+        );
+        match self.shaper.shape(&text, &Origin { source: &source, start }) {
+            Shaped::Record(record) => {
+                let place = self.next_place;
+                self.next_place += 1;
+                self.spans.insert(place, (input, start, end));
+                self.backlog.push_back(Record { place, ..record });
+            }
+            Shaped::Dropped => {
+                self.summary.dropped += 1;
+                self.settle_span(input, start, end);
+            }
+            Shaped::Rejected(reason, message) => {
+                self.reject(reason, &message, (input, start), None, &text)?;
+                self.rejected.sync()?;
+                self.settle_span(input, start, end);
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(
+        &mut self,
+        reason: &str,
+        message: &str,
+        (input, start): (usize, u64),
+        partition_key: Option<&str>,
+        data: &[u8],
+    ) -> anyhow::Result<()> {
+        *self.summary.rejected.entry(reason.to_owned()).or_default() += 1;
+        let name = match self.files.get(&input) {
+            Some(open) if input != STDIN => open.place.path.display().to_string(),
+            _ => "standard input".to_owned(),
+        };
+        let place = format!("{name}, byte {start}");
+        self.rejected.add(&Entry { reason, message, place: &place, partition_key, data })
+    }
+
+    fn settle_span(&mut self, input: usize, start: u64, end: u64) {
+        if let Some(open) = self.files.get_mut(&input) {
+            open.place.progress.settle(start, end);
+            self.is_dirty = true;
+        }
+    }
+
+    /// Writes down what the producer has settled: rejected records first, then the checkpoint.
+    fn settle(&mut self) -> anyhow::Result<()> {
+        let mut spans = Vec::new();
+        for Settled { place, rejected } in self.producer.settled() {
+            let Some((input, start, end)) = self.spans.remove(&place) else { continue };
+            if let Some(rejection) = rejected {
+                let key = Some(rejection.record.partition_key.as_str());
+                let (reason, message) = (rejection.reason, rejection.message.as_str());
+                self.reject(reason, message, (input, start), key, &rejection.record.data)?;
+            }
+            spans.push((input, start, end));
+        }
+        self.rejected.sync()?;
+        for (input, start, end) in spans {
+            self.settle_span(input, start, end);
+        }
+        self.write_checkpoint(false)
+    }
+
+    fn write_checkpoint(&mut self, clean: bool) -> anyhow::Result<()> {
+        let Some(path) = &self.arguments.checkpoint else { return Ok(()) };
+        if !self.is_dirty && !clean {
+            return Ok(());
+        }
+        self.is_dirty = false;
+        checkpoint::write(path, &Checkpoint::new(&self.arguments.stream, clean, self.places()))
+    }
+
+    /// The files that a later run must know.
+    fn places(&self) -> Vec<Place> {
+        let is_settled = |input: usize| !self.spans.values().any(|(of, ..)| *of == input);
+        let place = |(input, open): (&usize, &Open)| Place {
+            finished: open.place.finished
+                || (self.arguments.follow && open.is_finished && is_settled(*input)),
+            ..open.place.clone()
+        };
+        self.files.iter().map(place).collect()
+    }
+
+    fn show(&self) {
+        let tally = self.producer.tally();
+        let seconds = elapsed(self.started).as_secs_f64().max(1e-3);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = tally.stored as f64 / seconds;
+        self.bar.set_message(format!(
+            "{} sent, {rate:.0}/s, {} wait, {} sent again, {} rejected",
+            tally.stored,
+            self.producer.unsettled() + self.backlog.len(),
+            tally.retried,
+            tally.rejected
+        ));
+        self.bar.tick();
+    }
+
+    fn finish(mut self, outcome: anyhow::Result<()>) -> anyhow::Result<Summary> {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Err(error) = outcome {
+            self.summary.stopped = Some(format!("{error:#}"));
+        } else if self.interrupted.is_some() && !self.arguments.follow {
+            let text = "it was interrupted".to_owned();
+            self.summary.stopped.get_or_insert(text);
+        }
+        let unsettled = self.producer.unsettled() + self.backlog.len();
+        self.summary.left = unsettled as u64;
+        // What was answered meanwhile still counts. A disk that is full was said already.
+        let settled = self.settle();
+        let written = settled.and_then(|()| self.write_checkpoint(unsettled == 0));
+        if let Err(error) = written {
+            self.summary.stopped.get_or_insert(format!("{error:#}"));
+        }
+        self.bar.finish_and_clear();
+        self.summary.tally = *self.producer.tally();
+        self.summary.took = elapsed(self.started);
+        Ok(self.summary)
+    }
+}
+
+fn elapsed(since: Timestamp) -> Duration {
+    clock::now().duration_since(since).try_into().unwrap_or_default()
+}
+
+#[cfg(feature = "aws")]
+fn target(stream: &str) -> anyhow::Result<Target> {
+    super::target::Stream::new(stream).map(Target::Aws)
+}
+
+#[cfg(not(feature = "aws"))]
+fn target(_stream: &str) -> anyhow::Result<Target> {
+    Err(crate::needs_aws("`send` without --dry-run"))
+}

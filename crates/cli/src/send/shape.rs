@@ -1,0 +1,386 @@
+//! From a line to a record: its key, its id, and what the payload is made of.
+
+use std::io::Write as _;
+
+use anyhow::{Context, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use md5::{Digest as _, Md5};
+use rand::Rng as _;
+use rand_pcg::Pcg64Mcg;
+use serde_json::{Map, Value};
+use tidegate_producer::Record;
+use tidegate_transform::{Engine, Outcome};
+
+use crate::transform::pipeline::{self, Databases};
+
+/// How records are made of lines.
+#[derive(clap::Args)]
+pub struct Form {
+    /// The partition key: field:NAME (a.b for a field within one), template:TEXT with {NAME} for
+    /// fields, line (a hash of the line), random
+    #[arg(long, value_name = "KEY", default_value = "random")]
+    key: String,
+    /// The explicit hash key: field:NAME, a number below 2^128
+    #[arg(long, value_name = "KEY")]
+    hash_key: Option<String>,
+    /// A unique id in each record, the same whenever the line is sent: field:NAME puts it into the
+    /// JSON object, envelope makes {"id":…,"data":…} of the line
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Convert lines first: a pipeline of the transform, a file or builtin:NAME
+    #[arg(long, value_name = "PIPELINE")]
+    pipeline: Option<String>,
+    #[command(flatten)]
+    databases: Databases,
+    /// Compress the payload of each record
+    #[arg(long)]
+    gzip: bool,
+    /// Join lines: a record begins where a line matches this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub join: Option<String>,
+}
+
+/// What a line becomes.
+pub enum Shaped {
+    /// A record.
+    Record(Record),
+    /// Nothing: the pipeline drops it.
+    Dropped,
+    /// No record can be made of it: a stable word, and a sentence.
+    Rejected(&'static str, String),
+}
+
+/// Where a line is from; the id is made of it.
+pub struct Origin<'a> {
+    /// What tells the input from others.
+    pub source: &'a str,
+    /// Where the line begins in it.
+    pub start: u64,
+}
+
+enum Key {
+    Random,
+    Line,
+    Field(Vec<String>),
+    Template(Vec<Piece>),
+}
+
+enum Piece {
+    Text(String),
+    Field(Vec<String>),
+}
+
+enum Id {
+    Field(String),
+    Envelope,
+}
+
+/// Makes records of lines.
+pub struct Shaper {
+    key: Key,
+    hash_key: Option<Vec<String>>,
+    id: Option<Id>,
+    engine: Option<Engine>,
+    gzip: bool,
+    dice: Pcg64Mcg,
+}
+
+impl Shaper {
+    /// From the arguments; the seed makes random keys.
+    pub fn new(arguments: &Form, seed: u64) -> anyhow::Result<Self> {
+        let engine = match &arguments.pipeline {
+            Some(name) => {
+                let yaml = pipeline::text(name)?;
+                Some(Engine::new(pipeline::compile(name, &yaml, &arguments.databases)?))
+            }
+            None => None,
+        };
+        Ok(Self {
+            key: key(&arguments.key)?,
+            hash_key: arguments.hash_key.as_deref().map(hash_key).transpose()?,
+            id: arguments.id.as_deref().map(id).transpose()?,
+            engine,
+            gzip: arguments.gzip,
+            dice: Pcg64Mcg::new(u128::from(seed)),
+        })
+    }
+
+    /// The record of a line; its place is for the caller to set.
+    pub fn shape(&mut self, line: &[u8], origin: &Origin) -> Shaped {
+        let mut converted = Vec::new();
+        let line = match &mut self.engine {
+            None => line,
+            Some(engine) => match engine.convert(line, &mut converted) {
+                Outcome::Ok => converted.strip_suffix(b"\n").unwrap_or(&converted),
+                Outcome::Dropped(_) => return Shaped::Dropped,
+                Outcome::ProcessingFailed(reason) => {
+                    let message = "the pipeline does not take the line".to_owned();
+                    return Shaped::Rejected(reason.name(), message);
+                }
+            },
+        };
+        match self.record(line, origin) {
+            Ok(record) => Shaped::Record(record),
+            Err((reason, message)) => Shaped::Rejected(reason, message),
+        }
+    }
+
+    fn record(&mut self, line: &[u8], origin: &Origin) -> Result<Record, (&'static str, String)> {
+        let is_object_needed = matches!(self.key, Key::Field(_) | Key::Template(_))
+            || self.hash_key.is_some()
+            || matches!(self.id, Some(Id::Field(_)));
+        let object = if is_object_needed { object(line)? } else { Map::new() };
+        let partition_key = match &self.key {
+            Key::Random => format!("{:016x}", self.dice.random::<u64>()),
+            Key::Line => hex(&Md5::digest(line)),
+            Key::Field(path) => text_of(&object, path)?,
+            Key::Template(pieces) => {
+                let mut key = String::new();
+                for piece in pieces {
+                    match piece {
+                        Piece::Text(text) => key.push_str(text),
+                        Piece::Field(path) => key.push_str(&text_of(&object, path)?),
+                    }
+                }
+                key
+            }
+        };
+        let explicit_hash_key = match &self.hash_key {
+            None => None,
+            Some(path) => {
+                let text = text_of(&object, path)?;
+                let number = text.parse().map_err(|_| {
+                    let name = path.join(".");
+                    ("hash_key", format!("{name} is {text:?}, not a number below 2^128"))
+                })?;
+                Some(number)
+            }
+        };
+        let data = match &self.id {
+            None => line.to_vec(),
+            Some(Id::Field(name)) if object.contains_key(name) => {
+                return Err(("id_taken", format!("the line has a field {name} already")));
+            }
+            Some(Id::Field(name)) => with_id(line, name, &identity(line, origin), &object),
+            Some(Id::Envelope) => envelope(line, origin),
+        };
+        let data = if self.gzip { compressed(&data) } else { data };
+        Ok(Record { place: 0, partition_key, explicit_hash_key, data })
+    }
+}
+
+fn path(text: &str) -> anyhow::Result<Vec<String>> {
+    let path: Vec<_> = text.split('.').map(str::to_owned).collect();
+    if path.iter().any(String::is_empty) {
+        bail!("{text:?} names no field: a field within another is written a.b");
+    }
+    Ok(path)
+}
+
+fn key(text: &str) -> anyhow::Result<Key> {
+    match text.split_once(':') {
+        None if text == "random" => Ok(Key::Random),
+        None if text == "line" => Ok(Key::Line),
+        Some(("field", name)) => Ok(Key::Field(path(name)?)),
+        Some(("template", template)) => Ok(Key::Template(pieces(template)?)),
+        _ => bail!("--key {text}: expected field:NAME, template:TEXT, line or random"),
+    }
+}
+
+fn pieces(template: &str) -> anyhow::Result<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some((text, after)) = rest.split_once('{') {
+        let (name, after) = after
+            .split_once('}')
+            .with_context(|| format!("--key template:{template}: a {{ is not closed"))?;
+        pieces.push(Piece::Text(text.to_owned()));
+        pieces.push(Piece::Field(path(name)?));
+        rest = after;
+    }
+    pieces.push(Piece::Text(rest.to_owned()));
+    Ok(pieces)
+}
+
+fn hash_key(text: &str) -> anyhow::Result<Vec<String>> {
+    match text.split_once(':') {
+        Some(("field", name)) => path(name),
+        _ => bail!("--hash-key {text}: expected field:NAME"),
+    }
+}
+
+fn id(text: &str) -> anyhow::Result<Id> {
+    match text.split_once(':') {
+        Some(("field", name)) if !name.is_empty() => Ok(Id::Field(name.to_owned())),
+        None if text == "envelope" => Ok(Id::Envelope),
+        _ => bail!("--id {text}: expected field:NAME or envelope"),
+    }
+}
+
+fn object(line: &[u8]) -> Result<Map<String, Value>, (&'static str, String)> {
+    serde_json::from_slice(line)
+        .map_err(|error| ("not_an_object", format!("the line is no JSON object: {error}")))
+}
+
+/// A field as the text of a key: strings as they are, numbers and truth values as JSON writes them.
+fn text_of(object: &Map<String, Value>, path: &[String]) -> Result<String, (&'static str, String)> {
+    let mut value = path.first().and_then(|name| object.get(name));
+    for name in path.iter().skip(1) {
+        value = value.and_then(|value| value.get(name));
+    }
+    match value {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
+        Some(_) => Err(("no_key", format!("{} is neither a text nor a number", path.join(".")))),
+        None => Err(("no_key", format!("the line has no field {}", path.join(".")))),
+    }
+}
+
+/// The same for the same line at the same place, and for no other: a line that is sent again, after
+/// a kill, can be told by it.
+fn identity(line: &[u8], origin: &Origin) -> String {
+    let mut digest = Md5::new();
+    digest.update(origin.source.as_bytes());
+    digest.update([0]);
+    digest.update(origin.start.to_be_bytes());
+    digest.update(line);
+    hex(&digest.finalize())
+}
+
+/// The object with one field more, in front; all else stays as it is written, numbers too.
+fn with_id(line: &[u8], name: &str, id: &str, object: &Map<String, Value>) -> Vec<u8> {
+    let fields = line.trim_ascii_start().get(1..).unwrap_or_default();
+    let comma = if object.is_empty() { "" } else { "," };
+    let mut data = format!("{{{}:\"{id}\"{comma}", Value::from(name)).into_bytes();
+    data.extend_from_slice(fields);
+    data
+}
+
+fn envelope(line: &[u8], origin: &Origin) -> Vec<u8> {
+    let id = identity(line, origin);
+    // A line that is JSON stays JSON; anything else is a text.
+    let data = match serde_json::from_slice::<&serde_json::value::RawValue>(line) {
+        Ok(raw) => raw.get().to_owned(),
+        Err(_) => Value::from(String::from_utf8_lossy(line)).to_string(),
+    };
+    format!(r#"{{"id":"{id}","data":{data}}}"#).into_bytes()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn compressed(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail; a payload that is not compressed is still one.
+    match encoder.write_all(data).and_then(|()| encoder.finish()) {
+        Ok(compressed) => compressed,
+        Err(_) => data.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shaper(key: &str, id: Option<&str>) -> Shaper {
+        let arguments = Form {
+            key: key.to_owned(),
+            hash_key: None,
+            id: id.map(str::to_owned),
+            pipeline: None,
+            databases: Databases::default(),
+            gzip: false,
+            join: None,
+        };
+        Shaper::new(&arguments, 1).unwrap()
+    }
+
+    #[test]
+    fn keys_come_from_fields_templates_and_lines() {
+        let line = br#"{"user":"ann","n":7,"at":{"shop":"b"},"list":[]}"#;
+        // key, what it is, or why there is none
+        let cases = [
+            ("field:user", Ok("ann")),
+            ("field:n", Ok("7")),
+            ("field:at.shop", Ok("b")),
+            ("template:{at.shop}-{n}!", Ok("b-7!")),
+            ("field:list", Err("no_key")),
+            ("field:gone", Err("no_key")),
+            ("line", Ok("9c14cd5e8d52ee07be7ee64dcb9adb1e")),
+        ];
+        for (key, expected) in cases {
+            let origin = Origin { source: "a", start: 0 };
+            let shaped = shaper(key, None).shape(line, &origin);
+            match (shaped, expected) {
+                (Shaped::Record(record), Ok(_)) if key == "line" => {
+                    assert_eq!(record.partition_key.len(), 32);
+                }
+                (Shaped::Record(record), Ok(expected)) => {
+                    assert_eq!(record.partition_key, expected, "{key}");
+                    assert_eq!(record.data, line);
+                }
+                (Shaped::Rejected(reason, _), Err(expected)) => assert_eq!(reason, expected),
+                _ => panic!("{key}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_an_error_with_the_remedy() {
+        for (text, part) in [
+            ("user", "expected field:NAME"),
+            ("field:", "names no field"),
+            ("field:a..b", "names no field"),
+            ("template:{a", "is not closed"),
+        ] {
+            let error = key(text).err().unwrap().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_id_in_the_object_leaves_the_rest_as_it_is_written() {
+        // line, what comes after the id
+        let cases = [
+            (
+                r#" {"z":1.10, "a":12345678901234567890123} "#,
+                r#","z":1.10, "a":12345678901234567890123} "#,
+            ),
+            ("{}", "}"),
+            ("{ }", " }"),
+        ];
+        for (line, rest) in cases {
+            let origin = Origin { source: "a", start: 0 };
+            let shaped = shaper("random", Some("field:i\"d")).shape(line.as_bytes(), &origin);
+            let Shaped::Record(record) = shaped else { panic!("{line}") };
+            let data = String::from_utf8(record.data).unwrap();
+            let expected = format!(r#"{{"i\"d":"{}"{rest}"#, identity(line.as_bytes(), &origin));
+            assert_eq!(data, expected);
+            assert!(serde_json::from_str::<Value>(&data).is_ok());
+        }
+        let taken = shaper("random", Some("field:a"))
+            .shape(br#"{"a":1}"#, &Origin { source: "", start: 0 });
+        assert!(matches!(taken, Shaped::Rejected("id_taken", _)));
+    }
+
+    #[test]
+    fn an_id_is_the_same_only_for_the_same_line_at_the_same_place() {
+        let mut shaper = shaper("random", Some("envelope"));
+        let mut id =
+            |line: &[u8], source, start| match shaper.shape(line, &Origin { source, start }) {
+                Shaped::Record(record) => {
+                    let value: Value = serde_json::from_slice(&record.data).unwrap();
+                    (value["id"].as_str().unwrap().to_owned(), value["data"].clone())
+                }
+                _ => panic!("{line:?}"),
+            };
+        let (first, data) = id(b"plain \"text\"", "a", 10);
+        assert_eq!(data, "plain \"text\"");
+        assert_eq!(id(b"plain \"text\"", "a", 10).0, first);
+        let others = [id(b"other", "a", 10).0, id(b"plain \"text\"", "b", 10).0];
+        assert!(!others.contains(&first) && id(b"plain \"text\"", "a", 11).0 != first);
+        assert_eq!(id(br#"{"a":[1]}"#, "a", 0).1, serde_json::json!({"a":[1]}));
+    }
+}
