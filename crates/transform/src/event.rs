@@ -112,11 +112,11 @@ impl<'de> Visitor<'de> for RecordVisitor {
 
 /// Reads a request.
 pub(crate) fn parse(event: &[u8]) -> Result<Vec<Handed<'_>>, EventError> {
-    let mut handed = match scan::scan(event) {
-        Some(handed) => handed,
-        None => read(event)?,
+    let (mut handed, plain) = match scan::scan(event) {
+        Some(handed) => (handed, true),
+        None => (read(event)?, false),
     };
-    refuse_duplicates(&mut handed);
+    refuse_duplicates(&mut handed, plain);
     Ok(handed)
 }
 
@@ -148,9 +148,9 @@ fn arrival(raw: &RawValue) -> Option<i64> {
     }
 }
 
-/// An identifier can be answered only once.
-fn refuse_duplicates(handed: &mut [Handed<'_>]) {
-    let plain = |id: &str| memchr::memchr(b'\\', id.as_bytes()).is_none();
+/// An identifier can be answered only once. `all_plain` says that none has an escape in it.
+fn refuse_duplicates(handed: &mut [Handed<'_>], all_plain: bool) {
+    let plain = |id: &str| all_plain || memchr::memchr(b'\\', id.as_bytes()).is_none();
     let ids = || handed.iter().filter_map(|record| record.id.ok());
     // Firehose's rise from record to record: then none is there twice.
     if ids().zip(ids().skip(1)).all(|(a, b)| a < b) && ids().all(plain) {

@@ -57,6 +57,19 @@ impl TimeFormat {
     }
 }
 
+/// A date as text, the last that was written: the lines of a log are of one day, mostly.
+#[derive(Debug)]
+pub(crate) struct Today {
+    days: i64,
+    text: [u8; 10],
+}
+
+impl Default for Today {
+    fn default() -> Self {
+        Self { days: 0, text: *b"1970-01-01" }
+    }
+}
+
 impl From<LogTime> for Moment {
     fn from(time: LogTime) -> Self {
         Self { epoch_secs: time.epoch_secs(), nanos: 0 }
@@ -187,6 +200,29 @@ impl Moment {
         };
         out.extend_from_slice(&fraction[..len]);
         out.push(b'Z');
+    }
+
+    /// Appends the same in quotes.
+    pub(crate) fn write_quoted(self, today: &mut Today, out: &mut Vec<u8>) {
+        let days = self.epoch_secs.div_euclid(DAY_SECS);
+        if self.nanos != 0 || today.days != days {
+            out.push(b'"');
+            let start = out.len();
+            self.write(out);
+            if let Some(text) = out.get(start..).and_then(|text| text.first_chunk()) {
+                *today = Today { days, text: *text };
+            }
+            out.push(b'"');
+            return;
+        }
+        let secs = self.epoch_secs.rem_euclid(DAY_SECS) as u32;
+        let mut text = *b"\"0000-00-00T00:00:00Z\"";
+        text[1..11].copy_from_slice(&today.text);
+        for (at, value) in [(12, secs / 3_600), (15, secs / 60 % 60), (18, secs % 60)] {
+            text[at] = b'0' + (value / 10) as u8;
+            text[at + 1] = b'0' + (value % 10) as u8;
+        }
+        out.extend_from_slice(&text);
     }
 
     pub(crate) fn to_text(self) -> String {
@@ -334,6 +370,15 @@ mod tests {
             prop_assert_eq!(Moment::iso8601(other.to_string().as_bytes()), Some(moment));
             let text = moment.to_text();
             prop_assert_eq!(text.parse::<jiff::Timestamp>().unwrap(), other);
+            // Twice on the same day, to the millisecond and to the second.
+            let (mut today, mut out) = (Today::default(), Vec::new());
+            let second = Moment::from_secs(millis.div_euclid(1_000)).unwrap();
+            for moment in [moment, second, second] {
+                out.clear();
+                moment.write_quoted(&mut today, &mut out);
+                let expected = format!("\"{}\"", moment.to_text());
+                prop_assert_eq!(&out, &expected.into_bytes());
+            }
             for (_, format) in TimeFormat::NAMED {
                 let _ = format.parse(&any);
             }

@@ -14,6 +14,8 @@ pub(crate) struct Record<'r> {
     pub(crate) at: Option<Moment>,
     /// Whether a step could not read its database here.
     pub(crate) geoip_error: bool,
+    /// The fields of a place as the output writes them, where it takes them together.
+    pub(crate) written: Option<&'r [u8]>,
 }
 
 /// The memory of a record, kept from one to the next.
@@ -29,7 +31,7 @@ impl<'r> Record<'r> {
         let mut values = recycled(std::mem::take(&mut memory.values));
         values.resize(slots, Value::Null);
         let others = recycled_others(std::mem::take(&mut memory.others));
-        Self { values, others, at, geoip_error: false }
+        Self { values, others, at, geoip_error: false, written: None }
     }
 
     /// Forgets what an input began to read before it gave up.

@@ -135,7 +135,14 @@ impl<'r> Value<'r> {
             Self::Integer(value) => json::integer(out, value),
             Self::Float(_, text) | Self::Escaped(text) => out.extend_from_slice(text.as_bytes()),
             Self::Text(text) => json::string(out, text),
-            Self::Logged(text) => json::string(out, &text.decoded()),
+            Self::Logged(text) => match text.as_plain() {
+                Some(text) => {
+                    out.push(b'"');
+                    out.extend_from_slice(text.as_bytes());
+                    out.push(b'"');
+                }
+                None => json::string(out, &text.decoded()),
+            },
             Self::Json(text) => json::one_line(out, text),
             Self::Time(moment) => {
                 out.push(b'"');

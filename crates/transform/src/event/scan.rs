@@ -4,6 +4,7 @@
 //! twice) is left to the reader in the parent module, which is slower and knows all of JSON.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
@@ -12,6 +13,9 @@ use crate::outcome::Reason;
 
 /// Objects and lists inside each other; Firehose's go three deep.
 const DEPTH_LIMIT: usize = 16;
+
+/// As many digits always fit 64 bits.
+const DIGITS_MOST: usize = 18;
 
 /// The records of a request; `None` for one that is not of the usual form.
 pub(super) fn scan(event: &[u8]) -> Option<Vec<Handed<'_>>> {
@@ -24,9 +28,14 @@ pub(super) fn scan(event: &[u8]) -> Option<Vec<Handed<'_>>> {
         if records.is_some() {
             return None;
         }
-        let mut handed = Vec::with_capacity(event.len() / 512);
+        let mut handed = Vec::with_capacity(event.len() / 384);
+        let mut form = None;
         scan.list(|scan| {
-            handed.push(scan.record()?);
+            let as_before = form.as_ref().and_then(|form| scan.like(form));
+            handed.push(match as_before {
+                Some(record) => record,
+                None => scan.record(&mut form)?,
+            });
             Some(())
         })?;
         records = Some(handed);
@@ -41,25 +50,102 @@ struct Scan<'a> {
     at: usize,
 }
 
+/// What a record is made of but for the values of its members, which the next one has as well,
+/// most often: then nothing but the values has to be looked for.
+struct Form<'a> {
+    /// The members that are read, each with the bytes before its value and the value's length.
+    members: [(&'a [u8], Member, usize); 3],
+    /// The bytes after the last value.
+    end: &'a [u8],
+}
+
+#[derive(Clone, Copy)]
+enum Member {
+    Id,
+    Data,
+    At,
+}
+
 impl<'a> Scan<'a> {
-    fn record(&mut self) -> Option<Handed<'a>> {
+    /// A record, and the form that it has.
+    fn record(&mut self, form: &mut Option<Form<'a>>) -> Option<Handed<'a>> {
         let mut handed =
             Handed { id: Err(Reason::NoRecordId), data: Err(Reason::NoData), at: None };
+        let mut values = [const { (0..0, Member::Id) }; 3];
+        let mut seen = 0;
+        let start = self.at;
         self.object(|scan, name| {
-            match name {
-                b"recordId" if handed.id.is_err() => handed.id = Ok(scan.id()?),
+            let from = scan.at;
+            let member = match name {
+                b"recordId" if handed.id.is_err() => {
+                    handed.id = Ok(scan.id()?);
+                    Member::Id
+                }
                 b"data" if handed.data.is_err() => {
                     handed.data = Ok(Cow::Borrowed(scan.string()?));
+                    Member::Data
                 }
                 b"approximateArrivalTimestamp" if handed.at.is_none() && scan.digit() => {
                     handed.at = scan.number()?;
+                    Member::At
                 }
                 b"recordId" | b"data" => return None,
-                _ => scan.skip(0)?,
-            }
+                _ => return scan.skip(0),
+            };
+            *values.get_mut(seen)? = (from..scan.at, member);
+            seen += 1;
             Some(())
         })?;
+        *form = (seen == values.len() && handed.at.is_some()).then(|| self.form(start, &values));
         Some(handed)
+    }
+
+    fn form(&self, start: usize, values: &[(Range<usize>, Member); 3]) -> Form<'a> {
+        let mut from = start;
+        let members = values.each_ref().map(|(value, member)| {
+            let before = &self.bytes[from..value.start];
+            from = value.end;
+            (before, *member, value.len())
+        });
+        Form { members, end: &self.bytes[from..self.at] }
+    }
+
+    /// A record of the same form; where it has another, nothing is read.
+    fn like(&mut self, form: &Form<'a>) -> Option<Handed<'a>> {
+        let mut scan = Scan { bytes: self.bytes, at: self.at };
+        let mut handed =
+            Handed { id: Err(Reason::NoRecordId), data: Err(Reason::NoData), at: None };
+        for (before, member, len) in &form.members {
+            scan.word(before)?;
+            match member {
+                Member::Data => handed.data = Ok(Cow::Borrowed(scan.string()?)),
+                Member::At => handed.at = Some(scan.digits(*len)?),
+                Member::Id => {
+                    let id = scan.bytes.get(scan.at..scan.at + len)?;
+                    let [b'"', inside @ .., b'"'] = id else { return None };
+                    if !crate::json::is_plain(inside) {
+                        return None;
+                    }
+                    handed.id = Ok(std::str::from_utf8(id).ok()?);
+                    scan.at += len;
+                }
+            }
+        }
+        scan.word(form.end)?;
+        self.at = scan.at;
+        Some(handed)
+    }
+
+    /// A whole number of so many digits; what follows it is looked at by the caller.
+    fn digits(&mut self, len: usize) -> Option<i64> {
+        let digits = self.bytes.get(self.at..self.at + len).filter(|_| len <= DIGITS_MOST)?;
+        let mut value = 0;
+        for digit in digits {
+            let digit = Some(digit.wrapping_sub(b'0')).filter(|digit| *digit <= 9)?;
+            value = value * 10 + i64::from(digit);
+        }
+        self.at += len;
+        (digits.first() != Some(&b'0')).then_some(value)
     }
 
     /// An identifier with its quotes, as it will be written back.
@@ -162,13 +248,11 @@ impl<'a> Scan<'a> {
         let rest = self.bytes.get(self.at..)?;
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         // Milliseconds of the epoch: digits only, without a zero before them.
-        if matches!(digits, 1..=18)
+        if matches!(digits, 1..=DIGITS_MOST)
             && rest[0] != b'0'
             && !matches!(rest.get(digits), Some(b'.' | b'e' | b'E'))
         {
-            self.at += digits;
-            let value = rest[..digits].iter().fold(0, |sum, b| sum * 10 + i64::from(b - b'0'));
-            return Some(Some(value));
+            return self.digits(digits).map(Some);
         }
         let len =
             rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));

@@ -12,6 +12,7 @@
 //! ```
 
 mod text;
+mod usual;
 
 use memchr::{memchr, memchr3, memrchr};
 
@@ -72,16 +73,18 @@ pub(crate) fn read<'r>(
     line: &'r str,
     record: &mut Record<'r>,
 ) -> Read {
-    let line = parse_text(line, layout).map_err(|error| failed(error.reason()))?;
+    let (line, usual) = parse_text(line, layout).map_err(|error| failed(error.reason()))?;
+    let client = if usual { Text::plain(line.client).into() } else { Value::Text(line.client) };
     let (method, path, protocol, request) = match line.request {
+        // Both are tokens, without anything that has to be escaped.
         Request::Split { method, path, protocol } => {
-            (Value::Text(method), path.into(), Value::Text(protocol), Value::Null)
+            (Text::plain(method).into(), path.into(), Text::plain(protocol).into(), Value::Null)
         }
         Request::Whole(request) => (Value::Null, Value::Null, Value::Null, request.into()),
     };
     let logged = |text: Option<Text<'r>>| text.map_or(Value::Null, Value::from);
     let values = [
-        Value::Text(line.client),
+        client,
         logged(line.ident),
         logged(line.user),
         Value::Time(Moment::from(line.time)),
@@ -206,10 +209,20 @@ pub fn parse(line: &[u8]) -> Result<AccessLine<'_>, ParseError> {
     }
     let line = std::str::from_utf8(line)
         .map_err(|error| ParseError::NotUtf8 { valid_bytes: error.valid_up_to() })?;
-    parse_text(line, Layout::Combined)
+    parse_text(line, Layout::Combined).map(|(line, _)| line)
 }
 
-fn parse_text(line: &str, layout: Layout) -> Result<AccessLine<'_>, ParseError> {
+/// The line, and whether nothing in it is escaped or would be in JSON.
+fn parse_text(line: &str, layout: Layout) -> Result<(AccessLine<'_>, bool), ParseError> {
+    let usual = if layout == Layout::Common { None } else { usual::read(line) };
+    match usual {
+        Some(line) => Ok((line, true)),
+        None => Ok((parse_slowly(line, layout)?, false)),
+    }
+}
+
+/// Reads a line field by field.
+fn parse_slowly(line: &str, layout: Layout) -> Result<AccessLine<'_>, ParseError> {
     let mut rest = Rest(line);
     let mut parsed = AccessLine {
         client: rest.word("client")?,
@@ -258,7 +271,7 @@ impl<'a> Request<'a> {
 /// A token of RFC 9110, which excludes whatever Apache would have escaped.
 fn is_method(text: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase() || token(byte))
+    matches!(text, "GET" | "POST" | "HEAD") || !text.is_empty() && text.bytes().all(token)
 }
 
 fn is_protocol(text: &str) -> bool {

@@ -1,9 +1,21 @@
 //! The Gregorian calendar, as far as timestamps need it.
 
 pub(crate) fn month_by_name(name: &[u8]) -> Option<i64> {
-    const NAMES: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
-    let at = NAMES.chunks_exact(3).position(|known| known == name)?;
-    Some(at as i64 + 1)
+    Some(match name {
+        b"Jan" => 1,
+        b"Feb" => 2,
+        b"Mar" => 3,
+        b"Apr" => 4,
+        b"May" => 5,
+        b"Jun" => 6,
+        b"Jul" => 7,
+        b"Aug" => 8,
+        b"Sep" => 9,
+        b"Oct" => 10,
+        b"Nov" => 11,
+        b"Dec" => 12,
+        _ => return None,
+    })
 }
 
 pub(crate) fn days_in_month(year: i64, month: i64) -> i64 {

@@ -26,12 +26,12 @@ impl LogTime {
             return None;
         }
         let month = month_by_name(&text[3..6])?;
-        let year = number(&text[7..11], 9_999)?;
-        let day = number(&text[..2], days_in_month(year, month))?;
-        let hour = number(&text[12..14], 23)?;
-        let minute = number(&text[15..17], 59)?;
-        let second = number(&text[18..20], 60)?;
-        let offset = number(&text[22..24], 23)? * 3_600 + number(&text[24..26], 59)? * 60;
+        let year = number::<4>(text, 7, 9_999)?;
+        let day = number::<2>(text, 0, days_in_month(year, month))?;
+        let hour = number::<2>(text, 12, 23)?;
+        let minute = number::<2>(text, 15, 59)?;
+        let second = number::<2>(text, 18, 60)?;
+        let offset = number::<2>(text, 22, 23)? * 3_600 + number::<2>(text, 24, 59)? * 60;
         let offset = match text[21] {
             b'+' => offset,
             b'-' => -offset,
@@ -83,12 +83,16 @@ impl fmt::Display for LogTime {
 }
 
 /// A number of digits only, not above `most`.
-fn number(digits: &[u8], most: i64) -> Option<i64> {
+#[inline(always)]
+fn number<const DIGITS: usize>(text: &[u8; LOG_TIME_LEN], at: usize, most: i64) -> Option<i64> {
     let mut value = 0;
-    for digit in digits {
-        value = value * 10 + i64::from(digit.checked_sub(b'0').filter(|digit| *digit <= 9)?);
+    let mut odd = false;
+    for place in 0..DIGITS {
+        let digit = text[at + place].wrapping_sub(b'0');
+        odd |= digit > 9;
+        value = value * 10 + i64::from(digit);
     }
-    (value <= most).then_some(value)
+    (value <= most && !odd).then_some(value)
 }
 
 #[cfg(test)]

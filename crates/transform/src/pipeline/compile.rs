@@ -9,6 +9,7 @@ use crate::formats::Unwrapper;
 use crate::output::Output;
 use crate::record::Memory;
 use crate::scope::Scope;
+use crate::steps::Step;
 use crate::template::Template;
 
 /// More than a prefix has room for: evaluated, it has 512 characters at most ("Understand custom
@@ -58,15 +59,11 @@ pub(super) fn compile(yaml: &str, tables: Tables) -> Result<Pipeline, PipelineEr
     }
 }
 
-fn finish(
-    draft: Draft,
-    scope: Scope,
-    steps: Vec<crate::steps::Step>,
-    mut output: Output,
-) -> Pipeline {
+fn finish(draft: Draft, scope: Scope, mut steps: Vec<Step>, mut output: Output) -> Pipeline {
     let Draft { what, around, mut readers, names } = draft;
     readers.iter_mut().for_each(|reader| reader.want(&scope.wanted));
     output.fields(&scope.known);
+    write_ahead(&mut steps, &mut output);
     Pipeline {
         unwrapper: Unwrapper { what, slots: around, inflated: Vec::new() },
         line: Line {
@@ -79,6 +76,18 @@ fn finish(
             fields: scope.known.into_iter().map(|known| known.field).collect(),
             metadata: Vec::new(),
         },
+    }
+}
+
+/// Where nothing changes a place any more once it is known, its fields are written once for all
+/// records of that place.
+fn write_ahead(steps: &mut [Step], output: &mut Output) {
+    let mut last = steps.iter_mut().rev();
+    let last = last.find(|step| !matches!(step, Step::Filter(_) | Step::Sample(_)));
+    if let Some(Step::Geoip(geoip)) = last
+        && let Some(keys) = output.take_written(geoip.slots())
+    {
+        geoip.write_ahead(keys);
     }
 }
 

@@ -70,7 +70,8 @@ impl Expression {
         for known in used.iter().filter(|known| !known.field.rare) {
             values[known.slot] = known.field.kind.sample();
         }
-        let sample = Record { values, others: Vec::new(), at: None, geoip_error: false };
+        let sample =
+            Record { values, others: Vec::new(), at: None, geoip_error: false, written: None };
         let tried = match expression.evaluate(&sample) {
             Ok(value) => Ok(Some(value)),
             Err(

@@ -143,7 +143,10 @@ pub(crate) struct Geoip<E> {
     field: usize,
     /// The slots of [`Entry::FIELDS`].
     into: Vec<usize>,
-    entries: Vec<E>,
+    /// What the output writes before each of the fields, where it takes them together.
+    keys: Vec<Box<[u8]>>,
+    /// Each entry, and its fields as the output writes them.
+    entries: Vec<(E, Box<[u8]>)>,
     /// By the offset of the database's entry, which many addresses share.
     by_offset: HashMap<usize, Found>,
     recent: Recent,
@@ -160,7 +163,19 @@ enum Found {
 impl<E: Entry> Geoip<E> {
     pub(crate) fn new(database: Database, field: usize, into: Vec<usize>) -> Self {
         let (entries, by_offset) = (Vec::new(), HashMap::new());
-        Self { database, field, into, entries, by_offset, recent: Recent::default() }
+        let (keys, recent) = (Vec::new(), Recent::default());
+        Self { database, field, into, keys, entries, by_offset, recent }
+    }
+
+    /// The slots that the step fills, in the order of its fields.
+    pub(crate) fn slots(&self) -> &[usize] {
+        &self.into
+    }
+
+    /// From now on each entry's fields are kept as the output writes them, after these keys. No
+    /// later step may change them.
+    pub(crate) fn write_ahead(&mut self, keys: Vec<Box<[u8]>>) {
+        self.keys = keys;
     }
 
     /// Forgets what was kept ready.
@@ -171,9 +186,15 @@ impl<E: Entry> Geoip<E> {
     }
 
     pub(crate) fn run<'r>(&'r mut self, record: &mut Record<'r>) {
-        let found = match record.values[self.field] {
-            Value::Text(text) => self.find(text),
-            value => value.text().map_or(Found::Nothing, |text| self.find(&text)),
+        let value = record.values[self.field];
+        let plain = match value {
+            Value::Text(text) => Some(text),
+            Value::Logged(text) => text.as_plain(),
+            _ => None,
+        };
+        let found = match plain {
+            Some(text) => self.find(text),
+            None => value.text().map_or(Found::Nothing, |text| self.find(&text)),
         };
         record.geoip_error |= found == Found::Unreadable;
         let entry = match found {
@@ -181,7 +202,10 @@ impl<E: Entry> Geoip<E> {
             _ => None,
         };
         match entry {
-            Some(entry) => {
+            Some((entry, written)) => {
+                if !self.keys.is_empty() {
+                    record.written = Some(written);
+                }
                 for (slot, value) in self.into.iter().zip(entry.values()) {
                     record.values[*slot] = value;
                 }
@@ -217,7 +241,14 @@ impl<E: Entry> Geoip<E> {
         }
         let found = match (E::read(&result), u32::try_from(self.entries.len())) {
             (Ok(entry), Ok(index)) => {
-                self.entries.push(entry);
+                let mut written = Vec::new();
+                for (key, value) in self.keys.iter().zip(entry.values()) {
+                    if !value.is_null() {
+                        written.extend_from_slice(key);
+                        value.write(&mut written);
+                    }
+                }
+                self.entries.push((entry, written.into()));
                 Found::Entry(index)
             }
             _ => Found::Unreadable,

@@ -88,7 +88,8 @@ mod tests {
     fn redact(how: How, value: &str) -> Option<String> {
         let mut step = Redact::new(0, how);
         let values = vec![Value::Text(value)];
-        let mut record = Record { values, others: Vec::new(), at: None, geoip_error: false };
+        let mut record =
+            Record { values, others: Vec::new(), at: None, geoip_error: false, written: None };
         step.run(&mut record);
         record.values[0].text().map(std::borrow::Cow::into_owned)
     }

@@ -285,7 +285,8 @@ mod tests {
             let text = format!("curl/{n}");
             let mut values = vec![Value::Null; 5];
             values[0] = Value::Text(&text);
-            let mut record = Record { values, others: Vec::new(), at: None, geoip_error: false };
+            let mut record =
+                Record { values, others: Vec::new(), at: None, geoip_error: false, written: None };
             step.run(&mut record);
             assert_eq!(record.values[1], Value::Text("curl"));
         }

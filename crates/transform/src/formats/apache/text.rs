@@ -10,17 +10,40 @@ use crate::value::Value;
 ///
 /// Apache writes `\"` and `\\`, the short escapes of C, and `\xhh` for every other byte that is
 /// not printable ASCII (`ap_escape_logitem`, httpd 2.4, server/util.c); nginx writes `\xHH`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Text<'a>(&'a str);
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    logged: &'a str,
+    /// Known to hold no escape, and nothing that JSON would escape.
+    plain: bool,
+}
+
+/// What is known of a text is no part of it.
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.logged == other.logged
+    }
+}
+
+impl Eq for Text<'_> {}
 
 impl<'a> Text<'a> {
     pub(crate) const fn new(logged: &'a str) -> Self {
-        Self(logged)
+        Self { logged, plain: false }
+    }
+
+    /// A text that was found to hold no escape, and nothing that JSON would escape.
+    pub(super) const fn plain(logged: &'a str) -> Self {
+        Self { logged, plain: true }
+    }
+
+    /// The field, where it stands in JSON as it stands in the line.
+    pub(crate) const fn as_plain(self) -> Option<&'a str> {
+        if self.plain { Some(self.logged) } else { None }
     }
 
     /// The field with its escapes.
     pub const fn as_logged(self) -> &'a str {
-        self.0
+        self.logged
     }
 
     /// The field as it was before it was logged.
@@ -28,9 +51,12 @@ impl<'a> Text<'a> {
     /// Escaped bytes that are no UTF-8 stay `\xhh`, in lower case, since text cannot hold them, and
     /// a backslash that begins no known escape stays too: nothing of the line is lost.
     pub fn decoded(self) -> Cow<'a, str> {
-        match memchr(b'\\', self.0.as_bytes()) {
-            None => Cow::Borrowed(self.0),
-            Some(first) => Cow::Owned(decode(self.0, first)),
+        if self.plain {
+            return Cow::Borrowed(self.logged);
+        }
+        match memchr(b'\\', self.logged.as_bytes()) {
+            None => Cow::Borrowed(self.logged),
+            Some(first) => Cow::Owned(decode(self.logged, first)),
         }
     }
 }

@@ -214,10 +214,10 @@ impl Comparison {
 fn plain(value: Value<'_>) -> Option<&str> {
     match value {
         Value::Text(text) => Some(text),
-        Value::Logged(text) => {
+        Value::Logged(text) => text.as_plain().or_else(|| {
             let text = text.as_logged();
             memchr::memchr(b'\\', text.as_bytes()).is_none().then_some(text)
-        }
+        }),
         _ => None,
     }
 }

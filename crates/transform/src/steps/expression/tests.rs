@@ -195,7 +195,7 @@ fn simple_conditions_mean_what_they_mean_in_cel() {
             scope.define(Field::new(name, Kind::Any));
         }
         let Ok((expression, _)) = Expression::compile(&text, &mut scope) else { return Ok(()) };
-        let record = Record { values, others: Vec::new(), at: None, geoip_error: false };
+        let record = Record { values, others: Vec::new(), at: None, geoip_error: false, written: None };
         let meant = match expression.evaluate(&record) {
             Ok(Value::Bool(value)) => Truth::from(value),
             _ => Truth::Unknown,

@@ -11,7 +11,8 @@ fn step(low: &V<'_>, high: Option<&V<'_>>) -> Geoip<Place> {
 fn run(step: &mut Geoip<Place>, address: &str) -> String {
     let mut values = vec![Value::Bool(true); Place::FIELDS.len() + 1];
     values[0] = Value::Text(address);
-    let mut record = Record { values, others: Vec::new(), at: None, geoip_error: false };
+    let mut record =
+        Record { values, others: Vec::new(), at: None, geoip_error: false, written: None };
     step.run(&mut record);
     let mut json = Vec::new();
     for ((name, _), value) in Place::FIELDS.iter().zip(&record.values[1..]) {
@@ -157,7 +158,8 @@ fn a_network_is_its_system() {
     let open = |kind| Database::open_networks(Arc::new(bytes(kind, &entry, None)));
     let mut step = Geoip::<Network>::new(open("GeoLite2-ASN").unwrap(), 0, vec![1, 2]);
     let values = vec![Value::Text("1.2.3.4"), Value::Null, Value::Null];
-    let mut record = Record { values, others: Vec::new(), at: None, geoip_error: false };
+    let mut record =
+        Record { values, others: Vec::new(), at: None, geoip_error: false, written: None };
     step.run(&mut record);
     assert_eq!(record.values[1..], [Value::Integer(64_500), Value::Text("Example")]);
     assert_eq!(
