@@ -19,11 +19,18 @@ pub struct Asked {
     pub at: Instant,
     /// The operation, such as `GetMetricData`.
     pub operation: String,
-    /// Its input.
+    /// Its input; null, when it is not JSON and not CBOR.
     pub input: Value,
+    /// The method and the path, such as `PUT /bucket/key`.
+    pub line: String,
+    /// The headers, their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body as it came.
+    pub body: Vec<u8>,
 }
 
-/// What is answered: a status and a body. A refusal is a status of 400 with `__type` in its body.
+/// What is answered: a status and a body; a text is a body that is not JSON. A refusal is a status
+/// of 400 with `__type` in its body.
 pub type Answer = (u16, Value);
 
 /// What answers; it may be asked by several connections at once.
@@ -114,6 +121,8 @@ fn serve(connection: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &Handler) -> O
         log.lock().ok()?.push(asked);
         let (kind, body) = if in_cbor {
             ("application/cbor\r\nsmithy-protocol: rpc-v2-cbor", cbor::write(&body))
+        } else if let Value::String(text) = body {
+            ("text/plain", text.into_bytes())
         } else {
             ("application/x-amz-json-1.1", body.to_string().into_bytes())
         };
@@ -130,19 +139,19 @@ fn serve(connection: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &Handler) -> O
 fn request(reader: &mut impl BufRead) -> Option<(Asked, bool)> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
-    let path = line.split(' ').nth(1)?.to_owned();
-    let (mut target, mut length, mut in_cbor) = (None, 0, false);
+    let first = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
+    let path = first.split(' ').nth(1)?.to_owned();
+    let mut headers = BTreeMap::new();
     loop {
         line.clear();
         reader.read_line(&mut line).ok()?;
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "x-amz-target" => target = value.split_once('.').map(|(_, name)| name.to_owned()),
-            "content-length" => length = value.parse().ok()?,
-            "smithy-protocol" => in_cbor = value == "rpc-v2-cbor",
-            _ => {}
-        }
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
     }
+    let length = headers.get("content-length").map_or(Some(0), |length| length.parse().ok())?;
+    let in_cbor = headers.get("smithy-protocol").is_some_and(|protocol| protocol == "rpc-v2-cbor");
+    let target = headers.get("x-amz-target");
+    let target = target.and_then(|target| Some(target.split_once('.')?.1.to_owned()));
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     // The one form has the operation in a header, the other at the end of the path.
@@ -152,5 +161,6 @@ fn request(reader: &mut impl BufRead) -> Option<(Asked, bool)> {
     } else {
         serde_json::from_slice(&body).unwrap_or_default()
     };
-    Some((Asked { at: Instant::now(), operation, input }, in_cbor))
+    let at = Instant::now();
+    Some((Asked { at, operation, input, line: first, headers, body }, in_cbor))
 }

@@ -131,6 +131,8 @@ fn nothing_has_a_fixed_name() {
         ("AWS::DynamoDB::Table", Some("TableName")),
         ("AWS::IAM::Role", Some("RoleName")),
         ("AWS::Kinesis::Stream", Some("Name")),
+        // It must have a name, and has the stack's.
+        ("AWS::Kinesis::StreamConsumer", None),
         ("AWS::KinesisFirehose::DeliveryStream", Some("DeliveryStreamName")),
         ("AWS::Lambda::Alias", None),
         ("AWS::Lambda::EventInvokeConfig", None),

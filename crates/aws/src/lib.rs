@@ -8,6 +8,8 @@ pub use client::Config;
 
 #[cfg(feature = "autoscaler")]
 pub mod autoscaler;
+#[cfg(feature = "call")]
+pub mod call;
 #[cfg(feature = "objects")]
 pub mod objects;
 #[cfg(feature = "producer")]
@@ -16,3 +18,5 @@ pub mod producer;
 pub mod quarantine;
 #[cfg(feature = "reingest")]
 pub mod reingest;
+#[cfg(feature = "sink")]
+pub mod sink;

@@ -42,13 +42,20 @@ pub const KEYS: &[&str] = &[
     "TIDEGATE_OVERFLOW",
     "TIDEGATE_PIPELINE",
     "TIDEGATE_QUARANTINE",
+    "TIDEGATE_QUARANTINE_BUCKET",
     "TIDEGATE_RECORD_TIMEOUT",
     "TIDEGATE_REFRESH",
     "TIDEGATE_SCHEDULES",
     "TIDEGATE_SINK",
+    "TIDEGATE_SINK_AUTHORIZATION",
+    "TIDEGATE_SINK_KEY",
+    "TIDEGATE_SINK_RECORDS",
     "TIDEGATE_STREAMS",
     "TIDEGATE_TUNING",
 ];
+
+/// Those of them whose values no message shows.
+const SECRETS: &[&str] = &["TIDEGATE_SINK_AUTHORIZATION"];
 
 /// Where variables come from: the process environment, or a map in tests.
 pub trait Vars {
@@ -166,7 +173,11 @@ impl fmt::Display for SettingsError {
         for (index, problem) in self.0.iter().enumerate() {
             let Problem { key, value, expected } = problem;
             let separator = if index == 0 { ": " } else { "; " };
-            write!(f, "{separator}{key}={value:?}: expected {expected}")?;
+            if SECRETS.contains(key) {
+                write!(f, "{separator}{key}: expected {expected}")?;
+            } else {
+                write!(f, "{separator}{key}={value:?}: expected {expected}")?;
+            }
         }
         Ok(())
     }
@@ -267,6 +278,18 @@ mod tests {
             settings.finish((min, max)).unwrap_err().to_string(),
             "2 settings cannot be used: TIDEGATE_MIN_SHARDS=\"none\": expected a whole number from \
              1 on, such as 4; TIDEGATE_MAX_SHARDS=\"0\": expected a whole number from 1 on, such as 4"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let vars = vars(&[("TIDEGATE_SINK_AUTHORIZATION", "Basic secret")]);
+        let mut settings = Settings::new(&vars);
+        let refused = |_: &str| Err::<(), _>("another".to_owned());
+        assert_eq!(settings.optional("TIDEGATE_SINK_AUTHORIZATION", refused), None);
+        assert_eq!(
+            settings.finish(()).unwrap_err().to_string(),
+            "a setting cannot be used: TIDEGATE_SINK_AUTHORIZATION: expected another"
         );
     }
 

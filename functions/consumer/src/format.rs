@@ -19,15 +19,21 @@ pub enum Format {
 
 /// A payload that is of its format.
 #[derive(Debug)]
-pub struct Checked {
-    /// Its length.
-    pub size_bytes: usize,
+pub struct Checked<'a> {
+    /// It, as the producer wrote it.
+    pub data: &'a [u8],
+}
+
+impl AsRef<[u8]> for Checked<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.data
+    }
 }
 
 impl Decoder for Format {
-    type Item<'a> = Checked;
+    type Item<'a> = Checked<'a>;
 
-    fn decode(&self, data: &[u8], record: &Record<'_>) -> Result<Checked, DecodeError> {
+    fn decode<'a>(&self, data: &'a [u8], record: &Record<'_>) -> Result<Checked<'a>, DecodeError> {
         match self {
             Self::Json => {
                 decode::json::<IgnoredAny>(data)?;
@@ -39,6 +45,6 @@ impl Decoder for Format {
                 AccessLog.decode(data, record)?;
             }
         }
-        Ok(Checked { size_bytes: data.len() })
+        Ok(Checked { data })
     }
 }

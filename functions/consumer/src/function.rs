@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use tidegate_consumer::envelope::function_name;
 use tidegate_consumer::report::Retry;
-use tidegate_consumer::{Call, Consumer, Deadline, Journal, ProcessError, Report};
+use tidegate_consumer::{Bulk, Call, Consumer, Deadline, Journal, ProcessError, Report};
 use tidegate_runtime::telemetry::{Unit, embedded_metrics};
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
@@ -18,7 +18,7 @@ use crate::store::Keeper;
 
 /// The consumer as a Lambda function.
 pub struct StreamConsumer {
-    consumer: Consumer<Format, Delivery, Keeper>,
+    consumer: Consumer<Format, Bulk<Delivery>, Keeper>,
     log: Arc<Log>,
 }
 
@@ -28,7 +28,7 @@ impl StreamConsumer {
         let Settings { format, sink, store, options, record_timeout, journal, dedupe } = settings;
         let facts = json!({
             "format": format,
-            "sink": sink,
+            "sink": sink.to_string(),
             "quarantine": store.to_string(),
             "on_retry": options.on_retry,
             "on_poison": options.on_poison,
@@ -43,7 +43,7 @@ impl StreamConsumer {
         log.event(Level::Info, "consumer", &facts);
         let delivery = Delivery { sink, log: log.clone() };
         let keeper = Keeper { store, log: log.clone() };
-        let mut consumer = Consumer::new(format, delivery, keeper).with(options);
+        let mut consumer = Consumer::new(format, Bulk(delivery), keeper).with(options);
         if let Some(limit) = record_timeout {
             consumer = consumer.time_limit(limit, clock::sleep);
         }

@@ -4,17 +4,26 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tidegate_aws::call::Connections;
 use tidegate_aws::quarantine::S3Quarantine;
+use tidegate_aws::quarantine::dynamodb::DynamoQuarantine;
+use tidegate_aws::quarantine::sqs::SqsQuarantine;
 use tidegate_consumer::{Dedupe, Expand, Folder, Journal, OnPoison, OnRetry, Options};
+use tidegate_runtime::clock;
 use tidegate_runtime::settings::{self, SettingsError, Vars};
 
 use crate::dedupe;
 use crate::format::Format;
 use crate::sink::Sink;
+use crate::sink::parse::{self, Details};
 use crate::store::Store;
 
 const QUARANTINE: &str = "TIDEGATE_QUARANTINE";
+const QUARANTINE_BUCKET: &str = "TIDEGATE_QUARANTINE_BUCKET";
 const SINK: &str = "TIDEGATE_SINK";
+const SINK_AUTHORIZATION: &str = "TIDEGATE_SINK_AUTHORIZATION";
+const SINK_KEY: &str = "TIDEGATE_SINK_KEY";
+const SINK_RECORDS: &str = "TIDEGATE_SINK_RECORDS";
 const FORMAT: &str = "TIDEGATE_FORMAT";
 const EXPAND: &str = "TIDEGATE_EXPAND";
 const ON_RETRY: &str = "TIDEGATE_ON_RETRY";
@@ -51,8 +60,18 @@ impl Settings {
     /// Reads the settings, and creates the folder that they name.
     pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
         let mut settings = settings::Settings::new(vars);
+        let connections = Connections::new(|| clock::now().into());
+        let large = settings.optional(QUARANTINE_BUCKET, |text| place(text, &connections));
+        let large = large.map(|(bucket, _)| bucket);
+        let store = |text: &str| store(text, large, &connections);
         let store = settings.or(QUARANTINE, Store::Log, store);
-        let sink = settings.or(SINK, Sink::Log, sink);
+        let details = Details {
+            key: settings.or(SINK_KEY, Vec::new(), parse::key),
+            authorization: settings.optional(SINK_AUTHORIZATION, parse::header),
+            records: settings.optional(SINK_RECORDS, parse::records),
+        };
+        let sink = |text: &str| parse::sink(text, details, connections.clone());
+        let sink = settings.or(SINK, Sink::log(), sink);
         let format = settings.or(FORMAT, Format::Json, format);
         let mut options = Options::default();
         options.on_retry = settings.or(ON_RETRY, options.on_retry, on_retry);
@@ -69,21 +88,41 @@ impl Settings {
     }
 }
 
-fn store(text: &str) -> Result<Store, String> {
-    const STORES: &str = "s3://BUCKET/PREFIX, file:///FOLDER, log or log:payload";
+fn store(
+    text: &str,
+    large: Option<S3Quarantine>,
+    connections: &Connections,
+) -> Result<Store, String> {
+    const STORES: &str =
+        "s3://BUCKET/PREFIX, sqs:URL, dynamodb:TABLE, file:///FOLDER, log or log:payload";
     match text.split_once(':').unwrap_or((text, "")) {
-        ("s3", place) => bucket(place.strip_prefix("//").unwrap_or_default()),
+        ("s3", _) => place(text, connections).map(|(bucket, name)| Store::S3(bucket, name)),
+        ("sqs", url) => {
+            let url = parse::address(url).ok_or("sqs:URL, with a queue's URL")?;
+            let queue = SqsQuarantine::new(url, large, connections.clone());
+            Ok(Store::Sqs(queue, url.to_owned()))
+        }
+        ("dynamodb", table) => {
+            let table = parse::table(table)?;
+            let kept = DynamoQuarantine::new(table, large, connections.clone());
+            Ok(Store::DynamoDb(kept, table.to_owned()))
+        }
         ("file", path) => folder(path.strip_prefix("//").unwrap_or_default()),
         ("log", "payload") => Ok(Store::LogPayload),
         _ if text == "log" => Ok(Store::Log),
-        ("sqs" | "dynamodb", _) => {
-            Err(format!("{STORES}; queues and tables cannot keep records yet"))
-        }
         _ => Err(STORES.to_owned()),
     }
 }
 
-fn bucket(place: &str) -> Result<Store, String> {
+/// The store in `s3://BUCKET/PREFIX`, and its name.
+fn place(text: &str, connections: &Connections) -> Result<(S3Quarantine, String), String> {
+    let (bucket, prefix) = bucket(text.strip_prefix("s3://").unwrap_or_default())?;
+    let name = format!("{bucket}/{prefix}").trim_end_matches('/').to_owned();
+    Ok((S3Quarantine::new(bucket, prefix, connections.clone()), name))
+}
+
+/// The bucket and the prefix in `BUCKET/PREFIX`.
+pub fn bucket(place: &str) -> Result<(&str, &str), String> {
     let place = place.trim_end_matches('/');
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     // "General purpose bucket naming rules", Amazon S3 User Guide, 2026-11: as far as a mistake is
@@ -93,7 +132,7 @@ fn bucket(place: &str) -> Result<Store, String> {
     if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(plain) {
         return Err("s3://BUCKET or s3://BUCKET/PREFIX, with the name of a bucket".to_owned());
     }
-    Ok(Store::S3(S3Quarantine::new(bucket, prefix), place.to_owned()))
+    Ok((bucket, prefix))
 }
 
 fn folder(path: &str) -> Result<Store, String> {
@@ -103,15 +142,6 @@ fn folder(path: &str) -> Result<Store, String> {
     Folder::create(path)
         .map(Store::Folder)
         .map_err(|error| format!("file:///FOLDER, with a folder that can be written, but {error}"))
-}
-
-fn sink(text: &str) -> Result<Sink, String> {
-    match text {
-        "log" => Ok(Sink::Log),
-        _ => Err("log, the only sink that there is yet; others are written on the crate \
-                  tidegate-consumer"
-            .to_owned()),
-    }
 }
 
 fn format(text: &str) -> Result<Format, String> {

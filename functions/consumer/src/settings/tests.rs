@@ -11,7 +11,7 @@ fn read(pairs: &[(&str, &str)]) -> Result<Settings, String> {
 #[test]
 fn without_settings_records_are_json_and_the_log_is_all() {
     let settings = read(&[(SINK, ""), (FORMAT, " ")]).unwrap();
-    assert_eq!((settings.format, settings.sink), (Format::Json, Sink::Log));
+    assert_eq!((settings.format, settings.sink.to_string().as_str()), (Format::Json, "log"));
     assert!(matches!(settings.store, Store::Log), "{:?}", settings.store);
     let mut options = Options::default();
     options.expand = Expand::auto();
@@ -26,6 +26,8 @@ fn each_value_is_taken() {
         ("s3://my-bucket", "s3://my-bucket"),
         ("s3://my-bucket/", "s3://my-bucket"),
         ("s3://my-bucket/some/prefix/", "s3://my-bucket/some/prefix"),
+        ("sqs:https://sqs.example/1/q", "sqs:https://sqs.example/1/q"),
+        ("dynamodb:table", "dynamodb:table"),
         (&folder, &folder),
         ("log", "log"),
         ("log:payload", "log:payload"),
@@ -38,6 +40,29 @@ fn each_value_is_taken() {
         [("json", Format::Json), ("text", Format::Text), ("access-log", Format::AccessLog)];
     for (value, format) in formats {
         assert_eq!(read(&[(FORMAT, value), (SINK, "log")]).unwrap().format, format);
+    }
+}
+
+#[test]
+fn each_sink_is_taken() {
+    let sinks = [
+        ("log", "Log"),
+        ("dynamodb:orders", "DynamoDb"),
+        ("firehose:lake", "Firehose"),
+        ("http://127.0.0.1:8080/in", "Http"),
+        ("https://example.com/in?source=stream", "Http"),
+        ("kinesis:copy", "Kinesis"),
+        ("opensearch:https://search.example.com/logs", "OpenSearch"),
+        ("s3://my-bucket/some/prefix", "S3"),
+        ("sns:arn:aws:sns:eu-central-1:111122223333:news.fifo", "Sns"),
+        ("sqs:https://sqs.eu-central-1.amazonaws.com/111122223333/work", "Sqs"),
+    ];
+    for (value, kind) in sinks {
+        let details = [(SINK_KEY, "id"), (SINK_AUTHORIZATION, "Bearer t"), (SINK_RECORDS, "9")];
+        let sink = read(&[&details[..], &[(SINK, value)]].concat()).unwrap().sink;
+        assert_eq!(sink.to_string(), value);
+        let found = format!("{:?}", sink.kind);
+        assert!(found.starts_with(kind), "{value} is {found}");
     }
 }
 
@@ -92,14 +117,14 @@ fn what_cannot_be_used_is_said_all_at_once() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("file"), "").unwrap();
     let under_a_file = format!("file://{}/file/folder", root.path().display());
-    let stores = "s3://BUCKET/PREFIX, file:///FOLDER, log or log:payload";
+    let stores = "s3://BUCKET/PREFIX, sqs:URL, dynamodb:TABLE, file:///FOLDER, log or log:payload";
     let bucket = "s3://BUCKET or s3://BUCKET/PREFIX, with the name of a bucket";
-    let sinks = "log, the only sink that there is yet; others are written on the crate \
-                 tidegate-consumer";
-    let yet = "queues and tables cannot keep records yet";
+    let sinks = "log, dynamodb:TABLE, firehose:NAME, https://HOST/PATH, kinesis:STREAM, \
+                 opensearch:https://HOST/INDEX, s3://BUCKET/PREFIX, sns:ARN or sqs:URL";
     let cases = [
-        (QUARANTINE, "sqs:https://sqs.example/1/q", format!("{stores}; {yet}")),
-        (QUARANTINE, "dynamodb:table", format!("{stores}; {yet}")),
+        (QUARANTINE, "sqs:queue", "sqs:URL, with a queue's URL".to_owned()),
+        (QUARANTINE, "dynamodb:", "dynamodb:TABLE, with a table's name".to_owned()),
+        (QUARANTINE_BUCKET, "kept", bucket.to_owned()),
         (QUARANTINE, "bucket", stores.to_owned()),
         (QUARANTINE, "log:", stores.to_owned()),
         (QUARANTINE, "log:payloads", stores.to_owned()),
@@ -116,7 +141,26 @@ fn what_cannot_be_used_is_said_all_at_once() {
             "file:///FOLDER, with a folder that can be written, but Not a directory (os error 20)"
                 .to_owned(),
         ),
-        (SINK, "s3://bucket", sinks.to_owned()),
+        (SINK, "ftp://bucket", sinks.to_owned()),
+        (SINK, "log:", sinks.to_owned()),
+        (SINK, "s3://B", bucket.to_owned()),
+        (SINK, "dynamodb:x", "dynamodb:TABLE, with a table's name".to_owned()),
+        (SINK, "kinesis:a b", "kinesis:STREAM, with a stream's name".to_owned()),
+        (SINK, "firehose:", "firehose:NAME, with a Firehose stream's name".to_owned()),
+        (SINK, "sns:topic", "sns:ARN, with a topic's ARN".to_owned()),
+        (SINK, "sqs:queue", "sqs:URL, with a queue's URL".to_owned()),
+        (
+            SINK,
+            "https://user:pass@host/",
+            "https://HOST/PATH, without a user or a fragment".to_owned(),
+        ),
+        (
+            SINK,
+            "opensearch:https://host",
+            "opensearch:https://HOST/INDEX, without a user".to_owned(),
+        ),
+        (SINK_KEY, "a,,b", "the name of a field, or of two, such as customer,time".to_owned()),
+        (SINK_RECORDS, "1001", "a whole number from 1 to 1000".to_owned()),
         (ON_RETRY, "skip", "stop-shard or fence-key".to_owned()),
         (ON_POISON, "fence-key", "skip, park-key or stop-shard".to_owned()),
         (EXPAND, "gzip", "auto, compressed or none".to_owned()),

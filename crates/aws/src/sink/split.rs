@@ -1,0 +1,72 @@
+//! Entries into requests: no larger and no more than a service takes.
+
+use std::collections::HashSet;
+
+/// What one request may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries.
+    pub entries: usize,
+    /// Their bytes together.
+    pub bytes: usize,
+}
+
+/// An entry, for what it takes of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece<'a> {
+    /// Bytes, as the service counts them.
+    pub bytes: usize,
+    /// What no other entry of a request may have too.
+    pub key: Option<&'a str>,
+}
+
+/// Cuts a row of pieces into requests, each as long as it can be, in their order. Each is a range of
+/// the row's places. A piece that is too large for any is alone.
+pub fn split(pieces: &[Piece<'_>], limits: Limits) -> Vec<std::ops::Range<usize>> {
+    let (mut requests, mut first, mut bytes) = (Vec::new(), 0, 0);
+    let mut keys = HashSet::new();
+    for (index, piece) in pieces.iter().enumerate() {
+        let full = index - first >= limits.entries.max(1) || bytes + piece.bytes > limits.bytes;
+        let twice = piece.key.is_some_and(|key| keys.contains(key));
+        if index > first && (full || twice) {
+            requests.push(first..index);
+            (first, bytes) = (index, 0);
+            keys.clear();
+        }
+        bytes += piece.bytes;
+        keys.extend(piece.key);
+    }
+    if first < pieces.len() {
+        requests.push(first..pieces.len());
+    }
+    requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_full_and_no_fuller() {
+        let limits = Limits { entries: 3, bytes: 10 };
+        let cases: [(&[(usize, &str)], &[std::ops::Range<usize>]); 7] = [
+            (&[], &[]),
+            (&[(1, "")], &[0..1]),
+            (&[(1, ""); 7], &[0..3, 3..6, 6..7]),
+            (&[(5, ""), (5, ""), (1, "")], &[0..2, 2..3]),
+            (&[(11, ""), (1, ""), (99, ""), (99, "")], &[0..1, 1..2, 2..3, 3..4]),
+            (&[(1, "a"), (1, "b"), (1, "a"), (1, "b")], &[0..2, 2..4]),
+            (&[(1, "a"), (1, "a"), (1, "b")], &[0..1, 1..3]),
+        ];
+        for (pieces, expected) in cases {
+            let pieces: Vec<_> = pieces
+                .iter()
+                .map(|(bytes, key)| Piece {
+                    bytes: *bytes,
+                    key: Some(*key).filter(|key| !key.is_empty()),
+                })
+                .collect();
+            assert_eq!(split(&pieces, limits), expected, "{pieces:?}");
+        }
+    }
+}
