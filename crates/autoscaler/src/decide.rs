@@ -248,7 +248,8 @@ fn recommend(
                 3..=4 => 2,
                 _ => 4,
             };
-        let needed = forecast.peak(blocks).shards().max(open.saturating_add(1));
+        let needed = forecast.peak(blocks).max(forecast.rising_to).shards();
+        let needed = needed.max(open.saturating_add(1));
         return (needed, Reason::DemandAboveCapacity);
     }
     // As many shards over even ranges carry more, but a call to the same count does nothing.

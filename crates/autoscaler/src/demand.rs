@@ -21,7 +21,11 @@ pub fn demand_of(minute: &Minute) -> MilliShards {
     if rejected == 0 {
         return accepted;
     }
-    let rejected_bytes = u128::from(rejected) * u128::from(bytes) / u128::from(records.max(1));
+    // While the records of a minute are not known, as those of the newest are not at times, nor is
+    // their mean size: then the rejected ones count as records alone.
+    let rejected_bytes = minute
+        .records
+        .map_or(0, |records| u128::from(rejected) * u128::from(bytes) / u128::from(records.max(1)));
     let rejected_bytes = u64::try_from(rejected_bytes).unwrap_or(u64::MAX);
     let rejected = MilliShards::of_minute(rejected_bytes, rejected);
     let believed = rejected.min(accepted.percent(300).max(MilliShards::capacity(1)));
@@ -89,6 +93,8 @@ mod tests {
             (minute(0, 60_000, 60_000), 2_000),
             // A storm of retries: believed up to three times what was accepted.
             (minute(60 << 20, 1_000, 1_000_000), 4_000),
+            // Their number is not visible yet.
+            (Minute { records: None, ..minute(60 << 20, 0, 600) }, 1_010),
             // Nothing was accepted at all: believed up to one shard.
             (minute(0, 0, 1_000_000), 1_000),
         ];

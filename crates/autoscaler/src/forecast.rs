@@ -1,13 +1,16 @@
 //! What the next 24 hours may ask for: each earlier day, at today's level, is one of the ways the
-//! day may go on. The more an earlier day resembles the hours behind us, the more it counts.
+//! day may go on. The more an earlier day resembles the hours behind us, the more it counts. While
+//! no day is known, made-up ones stand in.
+
+mod young;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::decision::Reason;
 use crate::demand::{self, Demand};
 use crate::history::{self, BLOCK, History};
-use crate::observation::Observation;
-use crate::policy::{SURGE_GROWTH_PERCENT, SURGE_PERCENT, Tuning};
+use crate::observation::{MINUTE, Observation};
+use crate::policy::{NOW_WINDOW, SURGE_GROWTH_PERCENT, SURGE_PERCENT, Tuning};
 use crate::units::MilliShards;
 
 /// Blocks of a forecast: 24 hours.
@@ -42,8 +45,9 @@ const ALIKE: u64 = 30;
 /// How far a day may be off, in percent either way, at the least and at the most.
 const OFF: (u64, u64) = (5, 30);
 
-/// The same while no earlier day is known.
-const UNKNOWN_OFF: u64 = 10;
+/// How far back a rise is measured that an emergency reckons with, and how much longer it is
+/// expected to go on: what is seen now is two minutes old, and a reshard takes minutes.
+const RISE: SignedDuration = SignedDuration::from_mins(5);
 
 /// A first block shorter than this gives its expected growth to the next one too.
 const SHORT_BLOCK_MINUTES: u64 = 12;
@@ -71,13 +75,18 @@ pub struct Forecast {
     pub reason: Reason,
     /// A load that is exceeded by less than this weight counts as enough.
     tolerated: u64,
+    /// Where the demand gets to while a reshard runs, if it goes on rising as in the last minutes;
+    /// nothing where it does not exceed the hour before. For an emergency alone: that more is coming
+    /// is no reason to call, but once a call is made it should last.
+    pub rising_to: MilliShards,
 }
 
 impl Forecast {
     /// Of ways and the starts of their blocks, the first of which is whole.
     #[cfg(test)]
     pub(crate) fn of(starts: [Timestamp; BLOCKS], ways: Vec<Way>, reason: Reason) -> Self {
-        Self { starts, first_minutes: 20, ways, reason, tolerated: 0 }
+        let rising_to = MilliShards::default();
+        Self { starts, first_minutes: 20, ways, reason, tolerated: 0, rising_to }
     }
 
     /// What the first blocks need: the load that is exceeded too rarely for a shard to pay.
@@ -110,13 +119,14 @@ pub fn forecast(
     let mut ways = earlier_days(&past, tuning);
     let known_days = !ways.is_empty();
     if !known_days {
-        ways.extend(vary(Way { weight: 1, blocks: [past.busiest(); BLOCKS] }, UNKNOWN_OFF));
+        ways = young::made_up_days(&past, tuning);
     }
-    share(&mut ways);
+    let ways = share(ways);
     let (starts, first_minutes) = blocks_from(now);
     let tolerated = 1_000 / u64::from(tuning.missing_price.max(1));
     let reason = Reason::Enough;
-    let mut forecast = Forecast { starts, first_minutes, ways, reason, tolerated };
+    let rising_to = rising_to(observation, demand, now);
+    let mut forecast = Forecast { starts, first_minutes, ways, reason, tolerated, rising_to };
     let seasonal = forecast.peak(NEAR_BLOCKS);
     let near = Near::new(observation, demand, tuning, now);
     near.raise(&mut forecast);
@@ -166,6 +176,18 @@ fn is_surging(observation: &Observation, demand: &Demand, now: Timestamp) -> boo
     let until = demand.newest - SignedDuration::from_mins(5);
     let (earlier, known) = demand::peak(&observation.minutes, now - HOUR, until);
     known > 0 && demand.now > earlier.percent(SURGE_PERCENT)
+}
+
+/// Where a rise of the last minutes leads to, at most to what a surge does.
+fn rising_to(observation: &Observation, demand: &Demand, now: Timestamp) -> MilliShards {
+    let before = demand.newest - RISE;
+    let (hour, known) = demand::peak(&observation.minutes, now - HOUR, before);
+    if known == 0 || demand.now <= hour {
+        return MilliShards::default();
+    }
+    let (then, _) = demand::peak(&observation.minutes, before - NOW_WINDOW + MINUTE, before);
+    let rise = demand.now.0.saturating_sub(then.0);
+    demand.now.plus(MilliShards(rise)).min(demand.now.percent(SURGE_GROWTH_PERCENT))
 }
 
 /// Where the blocks of the next 24 hours begin, and how many minutes the first of them has left.
@@ -228,13 +250,29 @@ impl Past {
 
     /// How much the last hours differ from that day's at today's level, in thousandths.
     fn difference(&self, days: usize, level: u64) -> u64 {
-        let (apart, all) = self.pairs(days, SHAPE_BLOCKS).fold((0_u64, 0_u64), |sums, pair| {
-            let then = MilliShards(pair.1).percent(level).0;
-            let apart = sums.0.saturating_add(pair.0.abs_diff(then));
-            (apart, sums.1.saturating_add(pair.0.max(then)))
-        });
-        apart.saturating_mul(1_000).checked_div(all).unwrap_or(0)
+        let pairs = self.pairs(days, SHAPE_BLOCKS);
+        difference(pairs.map(|(today, then)| (today, MilliShards(then).percent(level).0)))
     }
+}
+
+/// How much two rows of loads differ, in thousandths.
+fn difference(pairs: impl Iterator<Item = (u64, u64)>) -> u64 {
+    let (apart, all) = pairs.fold((0_u64, 0_u64), |(apart, all), (one, other)| {
+        (apart.saturating_add(one.abs_diff(other)), all.saturating_add(one.max(other)))
+    });
+    apart.saturating_mul(1_000).checked_div(all).unwrap_or(0)
+}
+
+/// What a day counts for that differs so much from ours.
+fn weigh(prior: u64, difference: u64) -> u64 {
+    let unlike = ALIKE + difference;
+    (prior * 1_000_000 / (unlike * unlike)).max(1)
+}
+
+/// How far a day may be off that differs so much from ours, in percent.
+fn off(difference: u64, tuning: &Tuning) -> u64 {
+    let off = difference.saturating_mul(u64::from(tuning.variation_percent)) / 1_000;
+    off.clamp(OFF.0, OFF.1)
 }
 
 /// A way for each earlier day whose last hours are known, with weights that do not add up to
@@ -250,8 +288,6 @@ fn earlier_days(past: &Past, tuning: &Tuning) -> Vec<Way> {
                 _ => WEIGHT_OF_OTHER_DAY,
             };
             let difference = past.difference(days, level);
-            let unlike = ALIKE + difference;
-            let weight = prior * 1_000_000 / (unlike * unlike).max(1);
             let scale = |peak: u64| {
                 MilliShards(peak).percent(level).percent(u64::from(tuning.headroom_percent))
             };
@@ -261,8 +297,7 @@ fn earlier_days(past: &Past, tuning: &Tuning) -> Vec<Way> {
                     *block = scale(peak);
                 }
             }
-            let off = difference.saturating_mul(u64::from(tuning.variation_percent)) / 1_000;
-            Some(vary(Way { weight: weight.max(1), blocks }, off.clamp(OFF.0, OFF.1)))
+            Some(vary(Way { weight: weigh(prior, difference), blocks }, off(difference, tuning)))
         })
         .flatten()
         .collect()
@@ -278,12 +313,16 @@ fn vary(way: Way, percent: u64) -> [Way; 3] {
     [Way { weight: way.weight.saturating_mul(2), ..way }, lower, higher]
 }
 
-/// Makes thousandths of the weights.
-fn share(ways: &mut [Way]) {
-    let all: u64 = ways.iter().map(|way| way.weight).sum();
-    for way in ways {
-        way.weight = way.weight.saturating_mul(1_000) / all.max(1);
+/// Makes thousandths of the weights, and leaves out what counts for less than one.
+fn share(mut ways: Vec<Way>) -> Vec<Way> {
+    let all = |ways: &[Way]| ways.iter().map(|way| way.weight).sum::<u64>().max(1);
+    let before = all(&ways);
+    ways.retain(|way| way.weight.saturating_mul(1_000) >= before);
+    let all = all(&ways);
+    for way in &mut ways {
+        way.weight = way.weight.saturating_mul(1_000) / all;
     }
+    ways
 }
 
 #[cfg(test)]

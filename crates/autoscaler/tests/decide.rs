@@ -118,7 +118,8 @@ fn more_shards_for_more_demand() {
     let base = Case::default();
     check(&base, 4, Reason::Enough);
     let above = Case { load: vec![(2, 6, 4.5), (7, 1_560, 3.0)], ..base.clone() };
-    check(&above, 5, Reason::DemandAboveCapacity);
+    // Half a shard would do for what is seen, and it still rises.
+    check(&above, 6, Reason::DemandAboveCapacity);
     let far_above = Case { load: vec![(2, 3, 40.0), (4, 1_560, 3.0)], ..base.clone() };
     check(&far_above, 8, Reason::DemandAboveCapacity);
     let one_point = Case { load: vec![(2, 2, 6.0)], ..base.clone() };
