@@ -24,6 +24,8 @@ pub enum Target {
     Event,
     /// Aggregates of the Kinesis Producer Library.
     Kpl,
+    /// Compressed records and the envelopes of CloudWatch Logs.
+    Expand,
     /// Quarantined envelopes.
     Envelope,
     /// Events, records and pipelines of the transform.
@@ -35,6 +37,7 @@ impl Target {
         match self {
             Self::Event => "event",
             Self::Kpl => "kpl",
+            Self::Expand => "expand",
             Self::Envelope => "envelope",
             Self::Transform => "transform",
         }
@@ -44,7 +47,7 @@ impl Target {
     const fn seeds(self) -> Option<&'static str> {
         match self {
             Self::Event => Some("tests/events"),
-            Self::Kpl | Self::Envelope | Self::Transform => None,
+            Self::Kpl | Self::Expand | Self::Envelope | Self::Transform => None,
         }
     }
 }

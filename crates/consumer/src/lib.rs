@@ -17,6 +17,8 @@ pub mod options;
 pub mod outcome;
 pub mod report;
 pub mod seen;
+#[cfg(feature = "lambda")]
+pub mod service;
 pub mod settle;
 pub mod store;
 
@@ -33,5 +35,7 @@ pub use options::{Breaker, OnPoison, OnRetry, Options};
 pub use outcome::{BoxError, Outcome, PoisonReason, Stage};
 pub use report::{PoisonRecord, Report};
 pub use seen::{Dedupe, Recent, SeenError, SeenStore};
+#[cfg(feature = "lambda")]
+pub use service::LambdaService;
 pub use settle::Response;
 pub use store::{Folder, LogOnly, LogPayload, Quarantine, QuarantineError};

@@ -173,7 +173,8 @@ impl<'a> Logs<'a> {
         let documents = serde_json::Deserializer::from_slice(data).into_iter::<&'a RawValue>();
         for (place, document) in documents.enumerate() {
             let document = document.map_err(EnvelopeError::NotJson)?;
-            match logs.take(document.get(), events_max)? {
+            let document = document.get();
+            match begins_like_one(document.as_bytes()) && logs.take(document, events_max)? {
                 true => {}
                 false if place == 0 => return Ok(None),
                 false => return Err(EnvelopeError::Followed),

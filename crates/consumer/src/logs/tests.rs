@@ -97,6 +97,7 @@ fn what_is_an_envelope_and_what_is_none() {
         (format!("[{one}]"), "no envelope"),
         (format!(r#"{{"detail":{one}}}"#), "no envelope"),
         (late, "no envelope"),
+        (r#"{"logEvents":[],"messageType":"DATA_MESSAGE"}"#.to_owned(), "0 control, []"),
         (r#"{"messageType":"ORDER","logEvents":[]}"#.to_owned(), "no envelope"),
         (r#"{"messageType":7,"logEvents":[]}"#.to_owned(), "no envelope"),
         (r#"{"messageType":"DATA_MESSAGE","messageType":"DATA_MESSAGE"}"#.into(), "no envelope"),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidegate_consumer::envelope::PayloadEncoding;
 use tidegate_consumer::{Consumer, Json, LogOnly, Options, Raw, Record};
-use tidegate_kpl::{Aggregator, MAGIC};
+use tidegate_kpl::{Aggregator, HashRange, MAGIC};
 
 use crate::batch::{ALL_SETTLED, Bench, CALL, check_sums, entry, event, names, number, text, told};
 
@@ -78,6 +78,26 @@ fn a_handler_sees_the_user_record() {
             (b"".to_vec(), key("user-1"), Some(1), Some(7), Some(number(1))),
         ]
     );
+}
+
+/// After a split, an aggregate that was on its way lies in the child of its first record, with
+/// records of both. Each is delivered: a producer that sends them again makes duplicates, and what
+/// is discarded here may be sent by nobody.
+#[test]
+fn user_records_of_another_shard_are_kept() {
+    let half = 1_u128 << 127;
+    let child = HashRange { start: 0, end: half - 1 };
+    let mut aggregator = Aggregator::new(usize::MAX);
+    for (n, hash_key) in [0, half, u128::MAX, half - 1].into_iter().enumerate() {
+        let payload = payload(10 + n as u64, "deliver");
+        aggregator.push("user", Some(hash_key), &payload).unwrap();
+    }
+    let aggregate = aggregator.take().unwrap();
+    assert!(child.contains(aggregate.explicit_hash_key));
+    let bench = Bench::default();
+    let processed = bench.process(&event(&[entry(0, &aggregate.data)])).unwrap();
+    assert_eq!(text(&processed), ALL_SETTLED);
+    assert_eq!(bench.delivered(), [10, 11, 12, 13]);
 }
 
 #[test]

@@ -8,8 +8,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tidegate_consumer::envelope::PayloadEncoding;
-use tidegate_consumer::{Consumer, Envelope, Expand, LogOnly, OnPoison, Options, Processed, Raw};
-use tidegate_consumer::{OnRetry, Record};
+use tidegate_consumer::{
+    Bulk, Consumer, Envelope, Expand, LogOnly, OnPoison, OnRetry, Options, Outcome, Processed, Raw,
+    Received, Record, Scope, Text,
+};
 use tidegate_kpl::Aggregator;
 
 use crate::batch::{ALL_SETTLED, Bench, CALL, check_sums, entry, event, names, number, text, told};
@@ -430,4 +432,23 @@ fn a_batch_that_expands_far_is_handled_piece_by_piece() {
     check_sums(&processed.report);
     let report = &processed.report;
     assert_eq!((report.received, report.aggregates, report.decompressed), (40, 10, 20));
+}
+
+#[test]
+fn log_events_go_into_calls_of_several() {
+    let calls = RefCell::new(Vec::new());
+    let insert = async |lines: &[Received<'_, &str>], _: &Scope<'_>| -> Vec<Outcome> {
+        let call: Vec<_> = lines.iter().map(|line| line.item.to_owned()).collect();
+        calls.borrow_mut().push(call);
+        lines.iter().map(|_| Outcome::Done).collect()
+    };
+    let consumer = Consumer::new(Text, Bulk(insert), LogOnly).with(options(Expand::auto()));
+    let records = [logs(&[json!("a"), json!("b\n\"c\""), json!("ü")]), gzip(b"d"), b"e".to_vec()];
+    let records: Vec<_> = records.iter().enumerate().map(|(n, data)| entry(n, data)).collect();
+    let processed = pollster::block_on(consumer.process(&event(&records), &CALL)).unwrap();
+    assert_eq!(text(&processed), ALL_SETTLED);
+    // Those of an envelope have one partition key, and a call has one record of each unless the
+    // handler says otherwise.
+    let expected: [&[&str]; 3] = [&["a"], &["b\n\"c\""], &["ü", "d", "e"]];
+    assert_eq!(*calls.borrow(), expected);
 }

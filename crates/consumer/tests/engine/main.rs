@@ -16,4 +16,6 @@ mod policies;
 mod properties;
 mod redelivery;
 mod seen;
+#[cfg(feature = "lambda")]
+mod service;
 mod stores;

@@ -108,6 +108,23 @@ fn tables_may_stand_behind_the_records_and_repeat_themselves() {
 }
 
 #[test]
+fn nothing_is_copied() {
+    let mut aggregator = tidegate_kpl::Aggregator::new(usize::MAX);
+    for place in 0..3 {
+        aggregator.push(&format!("key-{place}"), None, b"some data").unwrap();
+    }
+    let data = aggregator.take().unwrap().data;
+    let whole = data.as_ptr_range();
+    for record in crate::records::aggregate(&data).records() {
+        let record = record.content.unwrap();
+        for part in [record.partition_key.as_bytes(), record.data] {
+            let part = part.as_ptr_range();
+            assert!(whole.start < part.start && part.end < whole.end, "{part:?} of {whole:?}");
+        }
+    }
+}
+
+#[test]
 fn an_aggregate_may_be_empty() {
     for message in [&b""[..], b"\x0A\x01k", b"\x78\x05"] {
         let data = sealed(message);
