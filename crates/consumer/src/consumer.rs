@@ -1,5 +1,6 @@
 //! The engine: a batch in, a response and a report out.
 
+mod build;
 mod bulk;
 mod chunk;
 mod known;
@@ -9,7 +10,6 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -23,12 +23,13 @@ use crate::event::{Event, EventError, Record};
 use crate::handler::{BulkLimits, RecordHandler};
 use crate::journal::Journal;
 use crate::options::{OnPoison, Options};
-use crate::outcome::{Outcome, Panicked, PoisonReason, Stage};
+use crate::outcome::{BoxError, Outcome, Panicked, PoisonReason, Stage};
 use crate::patience::{Attempts, TimeLimit, TimedOut};
 use crate::report::{Report, RetryCause};
 use crate::seen::Dedupe;
 use crate::settle::Response;
 use crate::store::{Quarantine, QuarantineError};
+use crate::window::Windows;
 
 /// The invocation that a batch came with.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +77,14 @@ pub enum ProcessError {
     /// The event is not a batch of Kinesis records.
     #[error("the event is not a batch of Kinesis records")]
     Event(#[source] EventError),
+    /// What the next invocation of the window begins with is not known.
+    #[error("the batch is processed, but the state of its window is not known")]
+    Window {
+        /// What happened.
+        source: BoxError,
+        /// What became of the batch.
+        report: Box<Report>,
+    },
     /// A record is not settled and has no sequence number by which a response could name it.
     #[error(
         "record {index} of the batch has no sequence number and the quarantine store did not keep \
@@ -110,6 +119,7 @@ pub struct Consumer<D, H, Q> {
     attempts: Attempts,
     journal: Option<Journal>,
     dedupe: Option<Dedupe>,
+    windows: Option<Windows>,
 }
 
 impl<D, H, Q> Consumer<D, H, Q>
@@ -118,58 +128,6 @@ where
     H: for<'a> RecordHandler<D::Item<'a>>,
     Q: Quarantine,
 {
-    /// A consumer of three parts, with the default options.
-    pub fn new(decoder: D, handler: H, quarantine: Q) -> Self {
-        Self {
-            decoder,
-            handler,
-            quarantine,
-            options: Options::default(),
-            time_limit: None,
-            attempts: Attempts::default(),
-            journal: None,
-            dedupe: None,
-        }
-    }
-
-    /// The same with other options.
-    #[must_use]
-    pub fn with(mut self, options: Options) -> Self {
-        self.options = options;
-        self
-    }
-
-    /// The same with a limit of the time that one call of the handler may take. A record that takes
-    /// longer comes again, and is poison as soon as it was tried
-    /// [long](Options::max_age) or [often](Options::max_attempts) enough.
-    ///
-    /// `sleep` ends after a time, such as `tokio::time::sleep`; it is asked for only where the
-    /// handler waits. A handler that computes and never waits cannot be stopped so: see
-    /// [`Self::journal`].
-    #[must_use]
-    pub fn time_limit<S: Future<Output = ()> + Send + 'static>(
-        mut self,
-        limit: Duration,
-        sleep: impl Fn(Duration) -> S + Send + Sync + 'static,
-    ) -> Self {
-        self.time_limit = Some(TimeLimit::new(limit, sleep));
-        self
-    }
-
-    /// The same with a journal, by which a record that crashes the function or never ends is found.
-    #[must_use]
-    pub fn journal(mut self, journal: Journal) -> Self {
-        self.journal = Some(journal);
-        self
-    }
-
-    /// The same without what was delivered before.
-    #[must_use]
-    pub fn dedupe(mut self, dedupe: Dedupe) -> Self {
-        self.dedupe = Some(dedupe);
-        self
-    }
-
     /// Processes one batch: the body of an invocation, as it came.
     ///
     /// Dropped before its end, it leaves nothing half done: what was not answered comes again.
@@ -217,16 +175,21 @@ where
         if let Some(entry) = entry {
             entry.answered(number);
         }
-        let Some(index) = first_unsettled else {
-            return Ok(Processed { response: Response::all_settled(), report });
+        let response = match (first_unsettled, number) {
+            (None, _) => Response::all_settled(),
+            (Some(_), Some(number)) => Response::again_from(number),
+            // Without a number of its own the record cannot be named, and no other will do: an empty
+            // one fails the whole batch as well, but says nothing; that of a later record settles
+            // this one, which loses it; an earlier record need not be there. So the invocation
+            // fails, and says why: Lambda delivers all of it again.
+            (Some(index), None) => {
+                return Err(ProcessError::Unnameable { index, report: Box::new(report) });
+            }
         };
-        // Without a number of its own the record cannot be named, and no other will do: an empty one
-        // fails the whole batch as well, but says nothing; that of a later record settles this one,
-        // which loses it; an earlier record need not be there. So the invocation fails, and says
-        // why: Lambda delivers all of it again.
-        match number {
-            Some(number) => Ok(Processed { response: Response::again_from(number), report }),
-            None => Err(ProcessError::Unnameable { index, report: Box::new(report) }),
+        let Some(window) = event.window() else { return Ok(Processed { response, report }) };
+        match Box::pin(self.next_state(window)).await {
+            Ok(state) => Ok(Processed { response: response.with_state(state), report }),
+            Err(source) => Err(ProcessError::Window { source, report: Box::new(report) }),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod arrival;
 mod fields;
+mod window;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use fields::{Fields, Kinesis, List, Top};
+
+pub use window::Window;
 
 pub(crate) use fields::text;
 
@@ -51,6 +54,7 @@ pub enum EventError {
 #[derive(Debug)]
 pub struct Event<'a> {
     records: Vec<&'a RawValue>,
+    window: Option<Window<'a>>,
 }
 
 impl<'a> Event<'a> {
@@ -64,11 +68,12 @@ impl<'a> Event<'a> {
         if body.trim_ascii_start().starts_with(b"[") {
             return Err(EventError::NotAnObject);
         }
-        let Top { records } = serde_json::from_slice(body).map_err(|error| {
+        let top: Top<'_> = serde_json::from_slice(body).map_err(|error| {
             // The text of a data error quotes the document, that of a syntax error does not.
             if error.is_data() { EventError::NotAnObject } else { EventError::NotJson(error) }
         })?;
-        let records = match records {
+        let window = Window::of(&top);
+        let records = match top.records {
             None => return Err(EventError::NoRecords),
             Some(List::Other(found)) => return Err(EventError::RecordsNotAList { found }),
             Some(List::Records(records)) => records,
@@ -83,7 +88,7 @@ impl<'a> Event<'a> {
                 };
                 Err(EventError::NotKinesis { source_name })
             }
-            _ => Ok(Self { records }),
+            _ => Ok(Self { records, window }),
         }
     }
 
@@ -96,6 +101,11 @@ impl<'a> Event<'a> {
     /// Whether the batch has no record.
     pub const fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// The tumbling window that the batch belongs to, if the mapping has windows.
+    pub const fn window(&self) -> Option<&Window<'a>> {
+        self.window.as_ref()
     }
 
     /// The record at a place of the batch, counted from 0.

@@ -21,11 +21,12 @@ pub mod seen;
 pub mod service;
 pub mod settle;
 pub mod store;
+pub mod window;
 
 pub use consumer::{Call, Consumer, Deadline, ProcessError, Processed};
 pub use decode::{DecodeError, Decoder, Json, Raw, Text};
 pub use envelope::Envelope;
-pub use event::{Event, EventError, Record};
+pub use event::{Event, EventError, Record, Window};
 #[cfg(feature = "expand")]
 pub use expand::Expand;
 pub use handler::{BatchHandler, Bulk, BulkLimits, Received, RecordHandler, Scope};
@@ -39,3 +40,4 @@ pub use seen::{Dedupe, Recent, SeenError, SeenStore};
 pub use service::LambdaService;
 pub use settle::Response;
 pub use store::{Folder, LogOnly, LogPayload, Quarantine, QuarantineError};
+pub use window::WindowHandler;

@@ -1,7 +1,8 @@
 //! Which records are settled, and the one identifier that says so.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
+use serde_json::value::RawValue;
 
 /// The records of a batch that are settled. Each starts as not settled, so that a record which is
 /// forgotten on the way comes again.
@@ -47,6 +48,14 @@ pub struct Response {
     // is, as success, and the records are lost.
     #[serde(rename = "batchItemFailures")]
     failures: Vec<Failure>,
+    /// JSON, as it stands.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_it_stands")]
+    state: Option<String>,
+}
+
+fn as_it_stands<S: Serializer>(state: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let raw = state.clone().map(RawValue::from_string).transpose();
+    raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,7 +67,7 @@ struct Failure {
 impl Response {
     /// Every record of the batch is settled.
     pub(crate) const fn all_settled() -> Self {
-        Self { failures: Vec::new() }
+        Self { failures: Vec::new(), state: None }
     }
 
     /// The record with this sequence number and those after it come again.
@@ -66,7 +75,13 @@ impl Response {
     /// The identifier is echoed as it came. One that is empty or not of the batch would fail the
     /// whole batch.
     pub(crate) fn again_from(sequence_number: &str) -> Self {
-        Self { failures: vec![Failure { sequence_number: sequence_number.to_owned() }] }
+        let failures = vec![Failure { sequence_number: sequence_number.to_owned() }];
+        Self { failures, state: None }
+    }
+
+    /// The same with the state of a window. Without one, an invocation of a window fails.
+    pub(crate) fn with_state(self, state: String) -> Self {
+        Self { state: Some(state), ..self }
     }
 
     /// The sequence number of the first record that is not settled; `None` when all are.
@@ -77,7 +92,13 @@ impl Response {
     /// The text that goes to Lambda.
     pub fn to_json(&self) -> Vec<u8> {
         // By way of a value, which cannot fail: an empty text in its place would mean success.
-        json!(self).to_string().into_bytes()
+        let failures = json!(self.failures);
+        match &self.state {
+            None => format!(r#"{{"batchItemFailures":{failures}}}"#).into_bytes(),
+            Some(state) => {
+                format!(r#"{{"batchItemFailures":{failures},"state":{state}}}"#).into_bytes()
+            }
+        }
     }
 }
 
@@ -97,6 +118,17 @@ mod tests {
         ];
         for (response, expected) in cases {
             assert_eq!(String::from_utf8(response.to_json()).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_state_stands_as_it_is() {
+        let state = r#"{"1":282,"big":12345678901234567890123}"#;
+        for response in [Response::all_settled(), Response::again_from("7")] {
+            let response = response.with_state(state.to_owned());
+            let json = String::from_utf8(response.to_json()).unwrap();
+            assert!(json.ends_with(&format!(r#","state":{state}}}"#)), "{json}");
+            assert_eq!(serde_json::to_string(&response).unwrap(), json);
         }
     }
 

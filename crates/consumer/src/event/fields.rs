@@ -25,6 +25,14 @@ pub(crate) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 pub(super) struct Top<'a> {
     #[serde(borrow, rename = "Records")]
     pub(super) records: Option<List<'a>>,
+    #[serde(borrow)]
+    pub(super) window: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) state: Option<&'a RawValue>,
+    #[serde(borrow, rename = "isFinalInvokeForWindow")]
+    pub(super) is_final: Option<&'a RawValue>,
+    #[serde(borrow, rename = "isWindowTerminatedEarly")]
+    pub(super) terminated_early: Option<&'a RawValue>,
 }
 
 /// What stands under `Records`.

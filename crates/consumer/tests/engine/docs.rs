@@ -36,3 +36,33 @@ fn every_field_of_the_envelope_is_documented_and_no_other() {
     assert_eq!(fields.len(), documented.len());
     assert_eq!(fields, envelope.keys().collect());
 }
+
+/// Each trap of a Kinesis consumer on Lambda is in the table, with the tests that hold it, or with
+/// why there is none.
+#[test]
+fn every_trap_has_its_test_or_a_reason() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let page = std::fs::read_to_string(format!("{root}/docs/src/consumer.md")).unwrap();
+    let (_, section) = page.split_once("\n## Traps\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| #"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let numbers: Vec<_> = rows.iter().map(|row| row[0].parse::<usize>().unwrap()).collect();
+    assert_eq!(numbers, (1..=32).collect::<Vec<_>>());
+
+    for row in rows {
+        assert_eq!(row.len(), 3, "{row:?}");
+        let named: Vec<_> =
+            row[2].split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+        for name in &named {
+            let (file, test) = name.rsplit_once("::").unwrap();
+            let text = std::fs::read_to_string(format!("{root}/{file}"));
+            let text = text.unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(text.contains(&format!("fn {test}(")), "{name}");
+        }
+        assert!(!named.is_empty() || row[2].len() > 40, "trap {}: no test, and no reason", row[0]);
+    }
+}

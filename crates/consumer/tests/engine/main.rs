@@ -19,3 +19,4 @@ mod seen;
 #[cfg(feature = "lambda")]
 mod service;
 mod stores;
+mod windows;
