@@ -1,4 +1,5 @@
 //! Each store against answers of our own: what is sent, and when a record counts as kept.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::json;
 use tidegate_consumer::{Call, Consumer, Outcome, PoisonReason, Processed, Record, Text};

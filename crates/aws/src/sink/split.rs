@@ -46,17 +46,20 @@ pub fn split(pieces: &[Piece<'_>], limits: Limits) -> Vec<std::ops::Range<usize>
 mod tests {
     use super::*;
 
+    /// Pieces with their bytes and keys, and how many of them each request has.
+    type Case = (&'static [(usize, &'static str)], &'static [usize]);
+
     #[test]
     fn requests_are_full_and_no_fuller() {
         let limits = Limits { entries: 3, bytes: 10 };
-        let cases: [(&[(usize, &str)], &[std::ops::Range<usize>]); 7] = [
+        let cases: [Case; 7] = [
             (&[], &[]),
-            (&[(1, "")], &[0..1]),
-            (&[(1, ""); 7], &[0..3, 3..6, 6..7]),
-            (&[(5, ""), (5, ""), (1, "")], &[0..2, 2..3]),
-            (&[(11, ""), (1, ""), (99, ""), (99, "")], &[0..1, 1..2, 2..3, 3..4]),
-            (&[(1, "a"), (1, "b"), (1, "a"), (1, "b")], &[0..2, 2..4]),
-            (&[(1, "a"), (1, "a"), (1, "b")], &[0..1, 1..3]),
+            (&[(1, "")], &[1]),
+            (&[(1, ""); 7], &[3, 3, 1]),
+            (&[(5, ""), (5, ""), (1, "")], &[2, 1]),
+            (&[(11, ""), (1, ""), (99, ""), (99, "")], &[1, 1, 1, 1]),
+            (&[(1, "a"), (1, "b"), (1, "a"), (1, "b")], &[2, 2]),
+            (&[(1, "a"), (1, "a"), (1, "b")], &[1, 2]),
         ];
         for (pieces, expected) in cases {
             let pieces: Vec<_> = pieces
@@ -66,7 +69,10 @@ mod tests {
                     key: Some(*key).filter(|key| !key.is_empty()),
                 })
                 .collect();
-            assert_eq!(split(&pieces, limits), expected, "{pieces:?}");
+            let requests = split(&pieces, limits);
+            let lengths: Vec<_> = requests.iter().map(ExactSizeIterator::len).collect();
+            assert_eq!(lengths, expected, "{pieces:?}");
+            assert!(requests.iter().flat_map(Clone::clone).eq(0..pieces.len()), "{requests:?}");
         }
     }
 }
