@@ -104,12 +104,14 @@ impl Tuning {
         }
     }
 
-    /// Checks every setting against its range.
+    /// Checks every setting against its range, and that an emergency ends with the call that it
+    /// makes: the step that `growth_percent` sizes must bring demand below `emergency_percent` of
+    /// the new shards, or the next look would call again.
     ///
     /// # Errors
     /// Names all settings that are outside of theirs.
     pub fn validate(&self) -> Result<(), TuningError> {
-        let outside: Vec<_> = RANGES
+        let mut outside: Vec<_> = RANGES
             .iter()
             .zip(self.values())
             .filter(|((_, least, most), value)| !(least..=most).contains(&value))
@@ -117,6 +119,13 @@ impl Tuning {
                 format!("{name} is {value} and must be from {least} to {most}")
             })
             .collect();
+        let (growth, emergency) = (self.growth_percent, self.emergency_percent);
+        if outside.is_empty() && u64::from(growth) * u64::from(emergency) < 10_000 {
+            outside.push(format!(
+                "growth_percent {growth} of emergency_percent {emergency} is less than 100 %, so that \
+                 one emergency would spend two calls: raise one of them"
+            ));
+        }
         if outside.is_empty() { Ok(()) } else { Err(TuningError(outside)) }
     }
 
@@ -192,6 +201,17 @@ mod tests {
             "the tuning cannot be used: missing_price is 0 and must be from 1 to 1000; \
              variation_percent is 301 and must be from 0 to 300"
         );
+        // growth, emergency, whether one call is enough
+        for (growth_percent, emergency_percent, enough) in
+            [(105, 96, true), (105, 95, false), (200, 50, true), (199, 50, false)]
+        {
+            let tuning = Tuning { growth_percent, emergency_percent, ..Tuning::default() };
+            let verdict = tuning.validate();
+            assert_eq!(verdict.is_ok(), enough, "{growth_percent} {emergency_percent}");
+            if let Err(error) = verdict {
+                assert!(error.to_string().contains("would spend two calls"), "{error}");
+            }
+        }
     }
 
     #[test]

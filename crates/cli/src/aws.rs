@@ -105,10 +105,9 @@ fn notes(recorded: &Recorded) -> Vec<String> {
     }
     if let Some((start, longest)) = recorded.silences.iter().max_by_key(|(_, minutes)| *minutes) {
         notes.push(format!(
-            "{} minutes are missing in {} longer gaps, which are taken for silence; the longest has \
-             {longest} minutes from {start} on",
-            recorded.silent_minutes(),
-            recorded.silences.len()
+            "missing in gaps that are too long to fill, and taken for silence: {} minutes in all, \
+             {longest} of them from {start} on",
+            recorded.silent_minutes()
         ));
     }
     if recorded.rebuilt_minutes > 0 {

@@ -117,7 +117,7 @@ fn decisions_are_read_from_logs_of_every_kind() {
     assert!(lines[1].starts_with("2026-11-21 09:45:00Z orders               4 nothing"), "{text}");
     assert!(lines[2].contains("4 → 6 done     demand_above_capacity 4 to 6 shards"), "{text}");
     assert_eq!(lines[3], "2 decisions: 1 hold, 1 resize (done)");
-    assert_eq!(said(&output), "1 lines are no decisions and were left out\n");
+    assert_eq!(said(&output), "one line is no decision and was left out\n");
     let changes = printed(&tidegate(&["decisions", "--file", &log, "--changes", "--json"]));
     let changes: Vec<Value> = serde_json::from_str(&changes).unwrap();
     assert_eq!((changes.len(), &changes[0]["target"]), (1, &6.into()));

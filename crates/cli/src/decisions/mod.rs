@@ -46,8 +46,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => lines::read(path)?,
         None => arguments.logged(now)?,
     };
-    if found.skipped > 0 {
-        crate::complain(&format!("{} lines are no decisions and were left out", found.skipped));
+    match found.skipped {
+        0 => {}
+        1 => crate::complain("one line is no decision and was left out"),
+        lines => crate::complain(&format!("{lines} lines are no decisions and were left out")),
     }
     let read = found.decisions.len();
     if let Some(stream) = &arguments.stream {

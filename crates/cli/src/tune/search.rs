@@ -98,7 +98,8 @@ impl Search<'_> {
     }
 }
 
-/// The values of one setting that are tried: some steps away, within its range, each once.
+/// The values of one setting that are tried: some steps away, each once, and no tuning that the
+/// autoscaler refuses.
 fn candidates(tuning: Tuning, setting: usize, steps: &[i32]) -> Vec<Tuning> {
     let Some((name, least, most)) = RANGES.get(setting).copied() else { return Vec::new() };
     let now = tuning.values()[setting];
@@ -106,7 +107,8 @@ fn candidates(tuning: Tuning, setting: usize, steps: &[i32]) -> Vec<Tuning> {
         steps.iter().map(|step| stepped(now, *step, (least, most)).clamp(least, most)).collect();
     values.dedup();
     values.retain(|value| *value != now);
-    values.into_iter().filter_map(|value| with(tuning, name, value)).collect()
+    let valid = |tuning: &Tuning| tuning.validate().is_ok();
+    values.into_iter().filter_map(|value| with(tuning, name, value)).filter(valid).collect()
 }
 
 /// A value some steps further: a quarter each where the range is wide, a twenty-fourth of the range
@@ -140,7 +142,9 @@ mod tests {
                 .iter()
                 .fold(Tuning::default(), |tuning, range| with(tuning, range.0, end(range)).unwrap())
         };
-        for start in [Tuning::default(), ends(|range| range.1), ends(|range| range.2)] {
+        // The least of both together would not be taken.
+        let least = Tuning { growth_percent: 200, ..ends(|range| range.1) };
+        for start in [Tuning::default(), least, ends(|range| range.2)] {
             for setting in 0..RANGES.len() {
                 for steps in ROUNDS {
                     let tried = candidates(start, setting, steps);
