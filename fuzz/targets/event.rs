@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
-use tidegate_consumer::{Call, Consumer, Json, LogOnly, Outcome, Record};
+use tidegate_consumer::{Call, Consumer, Event, Json, LogOnly, Outcome, Record};
 
 fuzz_target!(|event: &[u8]| {
     // A third of the records is delivered, comes again or is skipped, by what they say.
@@ -28,9 +28,8 @@ fuzz_target!(|event: &[u8]| {
     assert_eq!(report.received, settled + report.retried + report.not_attempted, "{report:?}");
     assert_eq!(processed.response.first_unsettled().is_some(), report.retried == 1);
     if let Some(number) = processed.response.first_unsettled() {
-        let event: serde_json::Value = serde_json::from_slice(event).expect("it was read before");
-        let records = event["Records"].as_array().expect("it was read before");
-        let known = records.iter().any(|record| record["kinesis"]["sequenceNumber"] == *number);
+        let event = Event::parse(event).expect("it was read before");
+        let known = event.records().any(|record| record.sequence_number() == Some(number));
         assert!(known, "{number} is not of the batch");
     }
 });
