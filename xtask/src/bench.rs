@@ -41,24 +41,6 @@ pub fn run(root: &Path, measure: &[String]) -> anyhow::Result<()> {
     step::finish(&mut cargo)
 }
 
-/// The instructions of the consumer and the transform, against what they may be at most.
-///
-/// # Errors
-/// When a function cannot be built, or takes more.
-pub fn ceilings(root: &Path) -> anyhow::Result<()> {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        eprintln!("xtask:   skipped: valgrind, which counts instructions, is not installed");
-        return Ok(());
-    }
-    let ours = functions(root)?;
-    for what in ["consumer", "transform"] {
-        let mut cargo = measuring(root);
-        cargo.args([what, "--ceilings", "--root"]).arg(root).arg("--ours").arg(&ours);
-        step::finish(&mut cargo)?;
-    }
-    Ok(())
-}
-
 fn measuring(root: &Path) -> Command {
     let mut cargo = step::cargo(root);
     cargo.args(["run", "--quiet", "--locked", "--profile", "quick"]);
