@@ -92,7 +92,14 @@ impl Managed {
         let mut alarm = self.alarm(kind);
         change(&mut alarm);
         let operation = "PutMetricAlarm".to_owned();
-        self.account.answer(&Asked { at: std::time::Instant::now(), operation, input: alarm });
+        self.account.answer(&Asked {
+            at: std::time::Instant::now(),
+            operation,
+            input: alarm,
+            line: "POST /".to_owned(),
+            headers: std::collections::BTreeMap::new(),
+            body: Vec::new(),
+        });
     }
 
     /// Puts an alarm into ALARM, minutes ago.
