@@ -86,7 +86,7 @@ fn a_decision_is_told_with_its_figures() {
     assert_eq!(metrics.len(), 2, "{output}");
     assert_eq!(figures(0), [4.0, 8.0, 10.0, 1.0, 0.0, 6.0]);
     assert_eq!(figures(1), [8.0, 8.0, 9.0, 0.0, 1.0, 6.0]);
-    assert_eq!(metrics[1]["Reason"], "settling");
+    assert_eq!(metrics[1]["Reason"], "enough");
     for document in &metrics {
         assert_eq!(document["StreamName"], "clicks");
         let directive = &document["_aws"]["CloudWatchMetrics"][0];

@@ -108,7 +108,11 @@ fn any_tuning() -> impl Strategy<Value = Tuning> {
             for ((value, share), (_, least, most)) in values.iter_mut().zip(shares).zip(RANGES) {
                 *value = least + (most - least) * share / 1_000;
             }
-            Tuning::from_values(values)
+            let tuning = Tuning::from_values(values);
+            // An emergency takes one call: nothing else is valid.
+            let growth_percent =
+                tuning.growth_percent.max(10_000_u32.div_ceil(tuning.emergency_percent));
+            Tuning { growth_percent, ..tuning }
         }),
     ]
 }
