@@ -49,12 +49,13 @@ impl<P: Reingest + 'static> Function for Transform<P> {
         let room = invocation.body.len() + invocation.body.len() / 4;
         let mut response = Vec::with_capacity(room.min(RESPONSE_LIMIT_BYTES));
         let mut overflow = Overflow::default();
-        let mut engine = self.engine.borrow_mut();
-        let transformed = match &self.back {
-            None => engine.transform(&invocation.body, &mut response),
-            Some(_) => engine.transform_keeping(&invocation.body, &mut response, &mut overflow),
+        let transformed = {
+            let mut engine = self.engine.borrow_mut();
+            match &self.back {
+                None => engine.transform(&invocation.body, &mut response),
+                Some(_) => engine.transform_keeping(&invocation.body, &mut response, &mut overflow),
+            }
         };
-        drop(engine);
         let mut report =
             transformed.map_err(|error| FunctionError::new("EventNotUnderstood", &error))?;
         if let Some(back) = &self.back
