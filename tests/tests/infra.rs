@@ -3,26 +3,22 @@
 //! Each template is held in two forms, as it is written and as the CloudFormation that SAM makes of
 //! it, since in the short form nobody checks what a function's properties become.
 
+#[path = "infra/lake.rs"]
+mod lake;
+#[path = "infra/stream.rs"]
+mod stream;
+#[path = "infra/templates.rs"]
+mod templates;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
 
 use serde_json::Value;
 use tidegate_runtime::settings::KEYS;
-use tidegate_tests::place::{files, root, text, tool};
+use tidegate_tests::place::{text, tool};
 
-/// The templates as CloudFormation, by their paths; nothing when the tools are not there.
-static EXPANDED: LazyLock<Option<BTreeMap<PathBuf, Value>>> = LazyLock::new(|| {
-    let python = tool("sam/bin/python")?;
-    let expand = |path: PathBuf| {
-        let mut command = Command::new(&python);
-        let json = run(command.arg("tests/infra/expand.py").arg(&path));
-        let json = serde_json::from_str(&json).expect("the expander prints JSON");
-        (path, json)
-    };
-    Some(templates().into_iter().map(expand).collect())
-});
+use crate::templates::{EXPANDED, branches, each, list, possible, run, templates};
 
 #[test]
 fn cfn_lint_has_nothing_to_say() {
@@ -126,12 +122,20 @@ fn a_mapping_loses_nothing() {
 fn nothing_has_a_fixed_name() {
     // A name of one's own cannot be deployed twice, nor replaced by an update. `None`: has no name.
     let names = BTreeMap::from([
+        // It must have a name, and has the stack's.
+        ("AWS::Athena::WorkGroup", None),
+        ("AWS::Athena::NamedQuery", None),
         ("AWS::CloudFormation::Stack", None),
+        ("AWS::CloudFormation::WaitConditionHandle", None),
         ("AWS::CloudWatch::Alarm", Some("AlarmName")),
         ("AWS::DynamoDB::Table", Some("TableName")),
+        // Its name ends with a piece of the stack's own number.
+        ("AWS::Glue::Database", None),
+        // It has a name in a database of its own.
+        ("AWS::Glue::Table", None),
         ("AWS::IAM::Role", Some("RoleName")),
         ("AWS::Kinesis::Stream", Some("Name")),
-        // It must have a name, and has the stack's.
+        // The stack's, too.
         ("AWS::Kinesis::StreamConsumer", None),
         ("AWS::KinesisFirehose::DeliveryStream", Some("DeliveryStreamName")),
         ("AWS::Lambda::Alias", None),
@@ -229,22 +233,6 @@ fn roles_reach_no_further_than_they_must() {
     });
 }
 
-#[test]
-fn the_shard_count_comes_from_one_place() {
-    let initial = serde_json::json!({"Ref": "InitialShards"});
-    each("AWS::Kinesis::Stream", 1, |_, properties| {
-        if properties["ShardCount"] == initial { Ok(()) } else { Err("another count".into()) }
-    });
-    each("AWS::CloudFormation::Stack", 6, |_, properties| {
-        match properties["Parameters"].get("InitialShards") {
-            Some(value) if *value != initial => Err(format!("its InitialShards are {value}")),
-            _ => Ok(()),
-        }
-    });
-    // A count that one environment's section sets would be applied at its next deployment.
-    assert!(!text("samconfig.toml").contains("InitialShards"), "samconfig.toml sets the count");
-}
-
 /// Numbers in different places that mean something together.
 #[test]
 fn numbers_fit_together() {
@@ -307,76 +295,4 @@ fn the_root_and_the_parts_have_the_same_defaults() {
         }
     }
     assert!(problems.is_empty(), "\n  {}\n", problems.join("\n  "));
-}
-
-/// A resource of a template.
-struct Resource<'t> {
-    template: &'t Value,
-    name: &'t str,
-    kind: &'t str,
-    resource: &'t Value,
-}
-
-/// Checks every resource of a type (of any, when it is empty); at least `least` must be there, so
-/// that a check which finds nothing to look at does not pass.
-fn each(kind: &str, least: usize, check: impl Fn(&Resource<'_>, &Value) -> Result<(), String>) {
-    let Some(expanded) = &*EXPANDED else { return };
-    let (mut seen, mut problems) = (0, Vec::new());
-    for (path, template) in expanded {
-        for (name, resource) in template["Resources"].as_object().into_iter().flatten() {
-            let here = resource["Type"].as_str().unwrap_or_default();
-            if !kind.is_empty() && here != kind {
-                continue;
-            }
-            seen += 1;
-            let found = Resource { template, name, kind: here, resource };
-            if let Err(problem) = check(&found, &resource["Properties"]) {
-                problems.push(format!("{}: {name}: {problem}", path.display()));
-            }
-        }
-    }
-    assert!(seen >= least, "only {seen} of {kind:?} are there");
-    assert!(problems.is_empty(), "\n  {}\n", problems.join("\n  "));
-}
-
-/// The values that a property can have: those that its parameter allows, or itself.
-fn possible(template: &Value, value: &Value) -> Vec<Value> {
-    match value["Ref"].as_str() {
-        Some(name) => list(&template["Parameters"][name]["AllowedValues"]).to_vec(),
-        None => vec![value.clone()],
-    }
-}
-
-/// What a condition chooses from; itself, when it is no choice.
-fn branches(value: &Value) -> Vec<&Value> {
-    match value["Fn::If"].as_array() {
-        Some(choice) => choice.iter().skip(1).flat_map(branches).collect(),
-        None => vec![value],
-    }
-}
-
-/// A list, or the one entry that stands for a list of one.
-fn list(value: &Value) -> &[Value] {
-    match value {
-        Value::Null => &[],
-        Value::Array(entries) => entries,
-        single => std::slice::from_ref(single),
-    }
-}
-
-fn templates() -> Vec<PathBuf> {
-    let found: Vec<_> =
-        files(&["yaml"]).into_iter().filter(|path| path.starts_with("infra")).collect();
-    assert!(found.len() >= 7, "{found:?}");
-    found
-}
-
-/// Runs a command in the root of the repository; what it wrote to stdout.
-fn run(command: &mut Command) -> String {
-    let output = command.current_dir(root()).output();
-    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{said}{complained}", output.status);
-    said.into_owned()
 }
