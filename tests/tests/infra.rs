@@ -3,6 +3,8 @@
 //! Each template is held in two forms, as it is written and as the CloudFormation that SAM makes of
 //! it, since in the short form nobody checks what a function's properties become.
 
+#[path = "infra/alarms.rs"]
+mod alarms;
 #[path = "infra/lake.rs"]
 mod lake;
 #[path = "infra/stream.rs"]
@@ -128,6 +130,7 @@ fn nothing_has_a_fixed_name() {
         ("AWS::CloudFormation::Stack", None),
         ("AWS::CloudFormation::WaitConditionHandle", None),
         ("AWS::CloudWatch::Alarm", Some("AlarmName")),
+        ("AWS::CloudWatch::Dashboard", Some("DashboardName")),
         ("AWS::DynamoDB::Table", Some("TableName")),
         // Its name ends with a piece of the stack's own number.
         ("AWS::Glue::Database", None),

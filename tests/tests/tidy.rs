@@ -3,6 +3,8 @@
 
 #[path = "tidy/links.rs"]
 mod links;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
