@@ -39,15 +39,46 @@ fn cfn_lint_has_nothing_to_say() {
 }
 
 #[test]
-fn sam_validates_the_root() {
+fn sam_validates_every_environment() {
+    let config: toml::Table = text("samconfig.toml").parse().expect("samconfig.toml is TOML");
+    let environments: Vec<_> = config.keys().filter(|name| *name != "version").collect();
+    let wanted = ["autoscaler-only", "default", "dev", "lake-only", "prod"];
+    assert_eq!(environments, wanted, "samconfig.toml (left)");
+    let page = text("docs/src/operating/deploying.md");
     let Some(sam) = tool("sam/bin/sam") else { return };
     let home = tempfile::tempdir().expect("a folder can be made");
-    let mut command = Command::new(sam);
-    command.args(["validate", "--lint", "--region", "us-east-1"]);
-    // Without a word to anyone, and without a trace in the home of whoever runs it.
-    command.env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", home.path());
-    let said = run(&mut command);
-    assert!(said.contains("is a valid SAM Template"), "{said}");
+    for name in environments {
+        assert!(page.contains(&format!("| `{name}` | ")), "{name} is not described");
+        let mut command = Command::new(&sam);
+        command.args(["validate", "--region", "us-east-1", "--config-env", name]);
+        // Without a word to anyone, and without a trace in the home of whoever runs it.
+        command.env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", home.path());
+        let said = run(&mut command);
+        assert!(said.contains("is a valid SAM Template"), "{name}: {said}");
+    }
+}
+
+/// A name that no template has is refused only in the middle of a deployment.
+#[test]
+fn an_environment_sets_what_its_template_has() {
+    let Some(expanded) = &*EXPANDED else { return };
+    let config: toml::Table = text("samconfig.toml").parse().expect("samconfig.toml is TOML");
+    for (name, environment) in config.iter().filter(|(name, _)| *name != "version") {
+        let of = |command: &str, key: &str| {
+            environment.get(command)?.get("parameters")?.get(key)?.as_str().map(ToOwned::to_owned)
+        };
+        let template = of("build", "template_file").expect("it names its template");
+        assert_eq!(of("validate", "template_file").as_ref(), Some(&template), "{name}");
+        let parameters = &expanded[Path::new(&template)]["Parameters"];
+        let overrides = of("deploy", "parameter_overrides").unwrap_or_default();
+        for (key, value) in overrides.split(' ').filter_map(|pair| pair.split_once('=')) {
+            let parameter = &parameters[key];
+            assert!(!parameter.is_null(), "{name}: {template} has no {key}");
+            let allowed = list(&parameter["AllowedValues"]);
+            let known = |allowed: &Value| allowed.to_string().trim_matches('"') == value;
+            assert!(allowed.is_empty() || allowed.iter().any(known), "{name}: {key}={value}");
+        }
+    }
 }
 
 #[test]
@@ -136,6 +167,8 @@ fn nothing_has_a_fixed_name() {
         ("AWS::Glue::Database", None),
         // It has a name in a database of its own.
         ("AWS::Glue::Table", None),
+        ("AWS::EC2::SecurityGroup", Some("GroupName")),
+        ("AWS::EC2::VPCEndpoint", None),
         ("AWS::IAM::Role", Some("RoleName")),
         ("AWS::Kinesis::Stream", Some("Name")),
         // The stack's, too.
@@ -149,6 +182,7 @@ fn nothing_has_a_fixed_name() {
         ("AWS::Lambda::Version", None),
         ("AWS::Logs::LogGroup", Some("LogGroupName")),
         ("AWS::Logs::LogStream", Some("LogStreamName")),
+        ("AWS::Logs::SubscriptionFilter", Some("FilterName")),
         ("AWS::S3::Bucket", Some("BucketName")),
         ("AWS::S3::BucketPolicy", None),
         ("AWS::Scheduler::Schedule", Some("Name")),
@@ -212,6 +246,12 @@ fn roles_reach_no_further_than_they_must() {
     // Authorization Reference, 2026-11).
     let unlimited = [
         "cloudwatch:GetMetricData",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
         "kinesis:DescribeLimits",
         "kinesis:ListStreams",
         "tag:GetResources",
