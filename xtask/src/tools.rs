@@ -47,6 +47,12 @@ const SETS: &[Set] = &[
         make: |pins, folder| python(&pins.join("lake.txt"), folder),
     },
     Set {
+        name: "policy",
+        pins: &["policy.txt"],
+        about: "the policy linter of the templates: about 290 MB, a minute",
+        make: |pins, folder| python(&pins.join("policy.txt"), folder),
+    },
+    Set {
         name: "node",
         pins: &["package.json", "package-lock.json"],
         about: "the emulator of Kinesis: about 16 MB, seconds",
