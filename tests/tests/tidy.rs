@@ -247,6 +247,7 @@ fn every_reason_of_a_decision_is_explained() {
         "ok",
         "accepted",
         "rejected",
+        "read_side",
         "recent_peak",
         "usual_growth",
         "surge",

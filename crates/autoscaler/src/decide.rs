@@ -6,15 +6,15 @@ use jiff::Timestamp;
 
 use crate::decision::{Action, Applied, Decision, Reason, Stage};
 use crate::demand::{self, Demand};
-use crate::fan_out::FanOut;
+use crate::fan_out::{FanOut, is_behind};
 use crate::forecast::{self, Forecast, NEAR_BLOCKS};
 use crate::history::{Calls, History};
 use crate::hot::ROOM_PERCENT;
 use crate::limits::{self, Cut};
 use crate::observation::{Capacity, Observation, Status};
 use crate::policy::{
-    KNOWN_MINUTES, KNOWN_WINDOW, MAX_ITERATOR_AGE, MissingIteratorAge, Mode, NOW_WINDOW, Policy,
-    SETTLES_IN, STALE_AFTER,
+    KNOWN_MINUTES, KNOWN_WINDOW, MissingIteratorAge, Mode, NOW_WINDOW, Policy, SETTLES_IN,
+    STALE_AFTER,
 };
 use crate::schedule;
 use crate::spread;
@@ -115,7 +115,11 @@ fn stages(
     let seen = usable(observation, history, now);
     trail.check(seen.map(|_| ()))?;
     let demand = seen?;
-    let said = if demand.throttled { Reason::Rejected } else { Reason::Accepted };
+    let said = match (demand.by_readers, demand.throttled) {
+        (true, _) => Reason::ReadSide,
+        (false, true) => Reason::Rejected,
+        (false, false) => Reason::Accepted,
+    };
     trail.say(Some(demand.now.as_shards()), said);
 
     let spread = spread::spread(observation, policy, history, now);
@@ -356,7 +360,7 @@ fn guard(
     };
     let may_be_unknown = policy.missing_iterator_age == MissingIteratorAge::Allow;
     match ages.max().max(behind) {
-        Some(age) if u128::from(age) > MAX_ITERATOR_AGE.as_millis() => Err(Reason::IteratorAge),
+        Some(age) if is_behind(age) => Err(Reason::IteratorAge),
         Some(_) if fan_out == FanOut::Unknown && !may_be_unknown => Err(Reason::IteratorAgeUnknown),
         None if !may_be_unknown => Err(Reason::IteratorAgeUnknown),
         Some(_) | None => Ok(()),

@@ -55,6 +55,8 @@ pub enum Reason {
     Accepted,
     /// Something was rejected: demand is rebuilt from it.
     Rejected,
+    /// Consumers take more than the shards that the writers need would give them.
+    ReadSide,
 
     // spread
     /// The ranges of the shards are not even: the widest fills first, and the stream carries less

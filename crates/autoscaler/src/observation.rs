@@ -61,7 +61,7 @@ pub struct Account {
 /// One point of a metric: the start of its minute, and the value as CloudWatch gave it.
 pub type Point = (Timestamp, f64);
 
-/// The four metrics of a stream, each point a minute, in any order.
+/// The metrics of a stream, each point a minute, in any order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
     /// `IncomingBytes`, Sum: bytes of records that were accepted.
@@ -72,6 +72,9 @@ pub struct Metrics {
     pub write_throttled: Vec<Point>,
     /// `GetRecords.IteratorAgeMilliseconds`, Maximum. Absent when nobody polls.
     pub iterator_age_ms: Vec<Point>,
+    /// `GetRecords.Bytes`, Sum: bytes that the consumers that poll were given. Read where the
+    /// readers' side counts.
+    pub read_bytes: Vec<Point>,
 }
 
 /// One minute of a stream. A metric without a point is unknown, which is not zero.
@@ -86,6 +89,9 @@ pub struct Minute {
     pub rejected: Option<u64>,
     /// The oldest record that a consumer had in hand, in milliseconds.
     pub iterator_age_ms: Option<u64>,
+    /// Bytes that the consumers that poll were given; `None` as well where nobody looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_bytes: Option<u64>,
 }
 
 impl Minute {
@@ -133,6 +139,7 @@ pub fn assemble(metrics: &Metrics, now: Timestamp) -> (BTreeMap<Timestamp, Minut
     fill(&metrics.incoming_records, |minute| &mut minute.records);
     fill(&metrics.write_throttled, |minute| &mut minute.rejected);
     fill(&metrics.iterator_age_ms, |minute| &mut minute.iterator_age_ms);
+    fill(&metrics.read_bytes, |minute| &mut minute.read_bytes);
     (minutes, absurd)
 }
 
@@ -164,10 +171,16 @@ mod tests {
             incoming_records: vec![(at(60), 2.4), (at(600), 5.0)],
             write_throttled: vec![(at(0), f64::INFINITY)],
             iterator_age_ms: vec![(at(60), 0.0)],
+            read_bytes: vec![(at(60), 20.0)],
         };
         let (minutes, absurd) = assemble(&metrics, at(300));
-        let expected =
-            Minute { bytes: Some(10), records: Some(2), rejected: None, iterator_age_ms: Some(0) };
+        let expected = Minute {
+            bytes: Some(10),
+            records: Some(2),
+            rejected: None,
+            iterator_age_ms: Some(0),
+            read_bytes: Some(20),
+        };
         assert_eq!(minutes.into_iter().collect::<Vec<_>>(), [(at(60), expected)]);
         assert_eq!(absurd, 4);
     }

@@ -72,15 +72,15 @@ pub trait ShardService: Sync {
         stream: &str,
     ) -> impl Future<Output = Result<Vec<String>, ServiceError>> + Send;
 
-    /// GetMetricData of `SubscribeToShardEvent.MillisBehindLatest`, Maximum, by the minute: the
-    /// worst of these consumers.
+    /// GetMetricData of `SubscribeToShardEvent.MillisBehindLatest`, Maximum, by the minute,
+    /// of each of these consumers by its name. One without a point may be missing in the answer.
     fn consumer_age(
         &self,
         stream: &str,
         consumers: &[String],
         from: Timestamp,
         to: Timestamp,
-    ) -> impl Future<Output = Result<Vec<Point>, ServiceError>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<String, Vec<Point>>, ServiceError>> + Send;
 }
 
 /// An open shard.

@@ -34,6 +34,8 @@ struct Case {
     open: u32,
     /// `(from, to, shards)`: load in minutes ago, newest last.
     load: Vec<(i64, i64, f64)>,
+    /// The consumers that poll and keep up, where anybody looks at them.
+    readers: Option<u8>,
     rejected: Vec<Point>,
     age_ms: Option<f64>,
     calls_ago: Vec<i64>,
@@ -49,6 +51,7 @@ impl Default for Case {
         Self {
             open: 4,
             load: vec![(2, 1_560, 3.0)],
+            readers: None,
             rejected: Vec::new(),
             age_ms: Some(0.0),
             calls_ago: Vec::new(),
@@ -67,6 +70,11 @@ impl Case {
         for (from, to, shards) in &self.load {
             for minute in *from..=*to {
                 metrics.incoming_records.push((ago(minute), shards * 60_000.0));
+                if let Some(readers) = self.readers.map(f64::from) {
+                    let bytes = shards * f64::from(60 << 20);
+                    metrics.incoming_bytes.push((ago(minute), bytes));
+                    metrics.read_bytes.push((ago(minute), bytes * readers));
+                }
             }
         }
         if let Some(age) = self.age_ms {
@@ -127,6 +135,21 @@ fn more_shards_for_more_demand() {
     let morning =
         Case { load: vec![(2, 1_400, 3.0), (1_401, 1_430, 6.0), (1_431, 1_560, 3.0)], ..base };
     check(&morning, 8, Reason::ForecastAboveCapacity);
+}
+
+#[test]
+fn readers_may_need_more_than_writers() {
+    // A shard gives all that poll it what two of them need.
+    for (readers, target, demand) in [(2, 4, 3.0), (3, 5, 4.5)] {
+        let case = Case { readers: Some(readers), ..Case::default() };
+        let decision = case.decide();
+        let (said, reason) = match target {
+            4 => (Reason::Accepted, Reason::Enough),
+            _ => (Reason::ReadSide, Reason::DemandAboveCapacity),
+        };
+        assert_eq!((decision.stages[1].reason, decision.stages[1].value), (said, Some(demand)));
+        check(&case, target, reason);
+    }
 }
 
 #[test]
@@ -204,8 +227,9 @@ prop_compose! {
         incoming_records in prop::collection::vec(any_point(), 0..150),
         write_throttled in prop::collection::vec(any_point(), 0..20),
         iterator_age_ms in prop::collection::vec(any_point(), 0..20),
+        read_bytes in prop::collection::vec(any_point(), 0..20),
     ) -> Metrics {
-        Metrics { incoming_bytes, incoming_records, write_throttled, iterator_age_ms }
+        Metrics { incoming_bytes, incoming_records, write_throttled, iterator_age_ms, read_bytes }
     }
 }
 
@@ -281,6 +305,7 @@ proptest! {
             incoming_records: old(&metrics.incoming_records),
             write_throttled: old(&metrics.write_throttled),
             iterator_age_ms: metrics.iterator_age_ms,
+            read_bytes: old(&metrics.read_bytes),
         };
         let (minutes, absurd_points) = observation::assemble(&metrics, now());
         let observation = Observation {

@@ -234,15 +234,16 @@ proptest! {
         let metrics = Metrics {
             incoming_bytes: points.clone(),
             incoming_records: points.clone(),
-            write_throttled: points,
+            write_throttled: points.clone(),
             iterator_age_ms: Vec::new(),
+            read_bytes: points,
         };
         let mut stream = Stream::new(open);
         stream.now = 120;
         let (minutes, absurd) = observation::assemble(&metrics, at(121));
         stream.observation.minutes = minutes;
         stream.observation.absurd_points = absurd;
-        prop_assert_eq!(absurd, 360);
+        prop_assert_eq!(absurd, 480);
         let decision = stream.decide();
         prop_assert_eq!((decision.action, decision.reason), (Action::Hold, Reason::MetricsMissing));
     }

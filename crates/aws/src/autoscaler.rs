@@ -30,6 +30,8 @@ pub struct Aws {
     paces: Arc<Paces>,
     tally: Arc<Tally>,
     now: fn() -> Timestamp,
+    /// Whether the readers' side of streams is asked for.
+    reads: bool,
 }
 
 impl Aws {
@@ -42,7 +44,14 @@ impl Aws {
             paces: Arc::default(),
             tally: Arc::default(),
             now,
+            reads: false,
         }
+    }
+
+    /// Whether what consumers read counts as demand: one more metric a stream at each look.
+    #[must_use]
+    pub fn with_reads(self, reads: bool) -> Self {
+        Self { reads, ..self }
     }
 
     /// Before each request of an operation that an account has few of: waits for its turn, and

@@ -109,6 +109,7 @@ impl StreamService for Service<'_> {
                     incoming_records: read(INCOMING_RECORDS, |reported| reported.sum),
                     write_throttled: read(WRITE_THROTTLED, |reported| reported.sum),
                     iterator_age_ms: read(ITERATOR_AGE, |reported| reported.maximum),
+                    read_bytes: Vec::new(),
                 };
                 (name.clone(), metrics)
             })

@@ -295,7 +295,7 @@ impl ShardService for Faulty<'_> {
         consumers: &[String],
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Point>, ServiceError> {
+    ) -> Result<BTreeMap<String, Vec<Point>>, ServiceError> {
         self.call("GetMetricData")?;
         self.inner.consumer_age(stream, consumers, from, to).await
     }

@@ -139,8 +139,8 @@ impl StreamService for Many {
             let metrics = Metrics {
                 incoming_bytes: read(6e7),
                 incoming_records: read(3e4),
-                write_throttled: Vec::new(),
                 iterator_age_ms: read(0.0),
+                ..Metrics::default()
             };
             (stream.clone(), metrics)
         };
@@ -252,7 +252,7 @@ impl ShardService for Many {
         _: &[String],
         _: Timestamp,
         _: Timestamp,
-    ) -> Result<Vec<Point>, ServiceError> {
+    ) -> Result<BTreeMap<String, Vec<Point>>, ServiceError> {
         Err(unexpected("GetMetricData"))
     }
 }

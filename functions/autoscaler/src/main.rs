@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     tidegate_runtime::run(async |log: &Arc<Log>| {
         let settings = Settings::read(&Environment)?;
         let config = Config::load().await;
-        let service = Aws::new(&config, clock::now);
+        let service = Aws::new(&config, clock::now).with_reads(settings.reads);
         let table = settings.ledger_table.clone();
         let ledger = table.map(|table| Ledger::new(&config, table, clock::now));
         Ok::<_, SettingsError>(Autoscaler { settings, service, ledger, log: log.clone() })

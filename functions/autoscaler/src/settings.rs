@@ -21,6 +21,8 @@ pub struct Settings {
     pub ledger_table: Option<String>,
     /// How the alarms of streams that opted in are made; `None` when they are somebody else's.
     pub alarms: Option<AlarmSettings>,
+    /// Whether what consumers read counts as demand.
+    pub reads: bool,
 }
 
 impl Settings {
@@ -56,6 +58,7 @@ impl Settings {
         let manage = settings.or("TIDEGATE_ALARMS", false, alarms);
         let prefix = settings.or("TIDEGATE_ALARM_PREFIX", "tidegate".to_owned(), alarm_prefix);
         let actions = settings.or("TIDEGATE_ALARM_ACTIONS", Vec::new(), alarm_actions);
+        let reads = settings.or("TIDEGATE_READ_DEMAND", false, on_or_off);
         let alarms = manage.then_some(AlarmSettings { prefix, actions });
         let tuning = settings.or("TIDEGATE_TUNING", defaults.tuning, tuning);
         let policy = Policy {
@@ -68,7 +71,7 @@ impl Settings {
             ..defaults
         };
         let wishes = Wishes { policy, mode };
-        settings.finish(Self { wishes, streams, discover, ledger_table, alarms })
+        settings.finish(Self { wishes, streams, discover, ledger_table, alarms, reads })
     }
 }
 
@@ -234,6 +237,7 @@ mod tests {
                 &[("TIDEGATE_MIN_SHARDS", "8"), ("TIDEGATE_MAX_SHARDS", "4")],
                 "TIDEGATE_MAX_SHARDS=\"4\": expected at least TIDEGATE_MIN_SHARDS, which is 8",
             ),
+            (&[("TIDEGATE_READ_DEMAND", "1")], "TIDEGATE_READ_DEMAND=\"1\": expected on or off"),
             (&[("TIDEGATE_ALARMS", "on")], "TIDEGATE_ALARMS=\"on\": expected manage or off"),
             (&[("TIDEGATE_ALARM_PREFIX", "a b")], "at most 64 letters"),
             (&[("TIDEGATE_ALARM_ACTIONS", "autoscaler")], "one to five ARNs"),

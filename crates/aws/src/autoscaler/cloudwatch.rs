@@ -34,7 +34,15 @@ const OF_STREAM: &[Wanted] = &[
     ("IncomingRecords", "Sum", |metrics| &mut metrics.incoming_records),
     ("WriteProvisionedThroughputExceeded", "Sum", |metrics| &mut metrics.write_throttled),
     ("GetRecords.IteratorAgeMilliseconds", "Maximum", |metrics| &mut metrics.iterator_age_ms),
+    ("GetRecords.Bytes", "Sum", |metrics| &mut metrics.read_bytes),
 ];
+
+/// How many of these are read of each shard: it has a metric of age of its own, which is not what
+/// is asked there.
+const OF_SHARD: usize = 3;
+
+/// How many are read of a stream whose readers are not looked at.
+const WITHOUT_READERS: usize = 4;
 
 /// What is read of a consumer with enhanced fan-out.
 const OF_CONSUMER: &[Wanted] =
@@ -56,7 +64,8 @@ impl Aws {
         to: Timestamp,
     ) -> Result<BTreeMap<String, Metrics>, ServiceError> {
         let of = |stream| vec![("StreamName", stream)];
-        self.batches(streams, of, OF_STREAM, Span { from, to }).await
+        let wanted = if self.reads { OF_STREAM } else { &OF_STREAM[..WITHOUT_READERS] };
+        self.batches(streams, of, wanted, Span { from, to }).await
     }
 
     /// The metrics of shards, by their ids.
@@ -68,26 +77,20 @@ impl Aws {
         to: Timestamp,
     ) -> Result<BTreeMap<String, Metrics>, ServiceError> {
         let of = |shard| vec![("StreamName", stream), ("ShardId", shard)];
-        // A shard has a metric of age of its own, which is not what is asked here.
-        self.batches(shards, of, &OF_STREAM[..3], Span { from, to }).await
+        self.batches(shards, of, &OF_STREAM[..OF_SHARD], Span { from, to }).await
     }
 
-    /// How far the worst of the consumers is behind, by the minute.
+    /// How far each of the consumers is behind, by the minute.
     pub(super) async fn of_consumers(
         &self,
         stream: &str,
         consumers: &[String],
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Point>, ServiceError> {
+    ) -> Result<BTreeMap<String, Vec<Point>>, ServiceError> {
         let of = |consumer| vec![("StreamName", stream), ("ConsumerName", consumer)];
         let all = self.batches(consumers, of, OF_CONSUMER, Span { from, to }).await?;
-        let mut worst: BTreeMap<Timestamp, f64> = BTreeMap::new();
-        for (at, age) in all.into_values().flat_map(|metrics| metrics.iterator_age_ms) {
-            let worst = worst.entry(at).or_insert(age);
-            *worst = worst.max(age);
-        }
-        Ok(worst.into_iter().collect())
+        Ok(all.into_iter().map(|(name, metrics)| (name, metrics.iterator_age_ms)).collect())
     }
 
     /// Reads what is wanted of each target, whose dimensions `of` says. One request after the other:

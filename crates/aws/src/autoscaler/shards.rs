@@ -180,7 +180,7 @@ impl ShardService for Aws {
         consumers: &[String],
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Point>, ServiceError> {
+    ) -> Result<BTreeMap<String, Vec<Point>>, ServiceError> {
         self.of_consumers(stream, consumers, from, to).await
     }
 }

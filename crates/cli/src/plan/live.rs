@@ -27,6 +27,7 @@ struct View {
     wishes: Wishes,
     streams: Vec<String>,
     ledger_table: Option<String>,
+    reads: bool,
     /// Its schedules as they are written, for whoever keeps what was seen.
     schedules: Option<String>,
 }
@@ -47,6 +48,7 @@ pub(super) fn run(arguments: &Arguments, policy: Option<Policy>) -> anyhow::Resu
     }
     aws::block_on(async {
         let (service, ledger) = aws::service_and_ledger(view.ledger_table.as_deref()).await;
+        let service = service.with_reads(view.reads);
         let ports = Ports {
             service: &service,
             ledger: ledger.as_ref(),
@@ -101,7 +103,7 @@ fn view(arguments: &Arguments, policy: Option<Policy>) -> anyhow::Result<View> {
     for (name, value) in bounds {
         vars.extend(value.map(|value| (name.to_owned(), value)));
     }
-    let Settings { mut wishes, streams, ledger_table, .. } = Settings::read(&vars)?;
+    let Settings { mut wishes, streams, ledger_table, reads, .. } = Settings::read(&vars)?;
     if let Some(policy) = policy.filter(|_| arguments.policy_file.is_some()) {
         let schedules = wishes.policy.schedules;
         wishes.policy = Policy { schedules, ..policy };
@@ -110,7 +112,7 @@ fn view(arguments: &Arguments, policy: Option<Policy>) -> anyhow::Result<View> {
         wishes.mode = Mode::Active;
     }
     let schedules = vars.remove("TIDEGATE_SCHEDULES").filter(|text| !text.trim().is_empty());
-    Ok(View { wishes, streams, ledger_table, schedules })
+    Ok(View { wishes, streams, ledger_table, reads, schedules })
 }
 
 /// The variables of this process that mean something.

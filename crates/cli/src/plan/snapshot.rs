@@ -149,6 +149,7 @@ mod tests {
                     records: Some(240_000 + ago),
                     rejected: (ago % 7 == 0).then_some(ago),
                     iterator_age_ms: Some(0),
+                    read_bytes: None,
                 };
                 (now - SignedDuration::from_mins(ago.cast_signed()), minute)
             })

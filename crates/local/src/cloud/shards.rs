@@ -48,7 +48,7 @@ impl ShardService for Service<'_> {
                 incoming_bytes: read(INCOMING_BYTES, shard),
                 incoming_records: read(INCOMING_RECORDS, shard),
                 write_throttled: read(WRITE_THROTTLED, shard),
-                iterator_age_ms: Vec::new(),
+                ..Metrics::default()
             };
             Some((id.clone(), metrics))
         };
@@ -95,13 +95,14 @@ impl ShardService for Service<'_> {
     async fn consumer_age(
         &self,
         stream: &str,
-        _consumers: &[String],
+        consumers: &[String],
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Point>, ServiceError> {
+    ) -> Result<BTreeMap<String, Vec<Point>>, ServiceError> {
         let cloud = self.known("GetMetricData", stream)?;
         let seen = cloud.metrics.visible(MILLIS_BEHIND, from, to, cloud.now);
-        Ok(seen.map(|(at, reported)| (at, reported.maximum)).collect())
+        let ages: Vec<_> = seen.map(|(at, reported)| (at, reported.maximum)).collect();
+        Ok(consumers.iter().map(|consumer| (consumer.clone(), ages.clone())).collect())
     }
 }
 

@@ -161,6 +161,7 @@ fn points(minute: &Minute) -> observation::Minute {
         records: Some(accepted.records.round() as u64),
         rejected: Some(rejected.round() as u64),
         iterator_age_ms: Some(0),
+        read_bytes: None,
     }
 }
 

@@ -185,7 +185,7 @@ impl ShardService for Line<'_> {
         consumers: &[String],
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Point>, ServiceError> {
+    ) -> Result<BTreeMap<String, Vec<Point>>, ServiceError> {
         let read = async || self.wire.service.consumer_age(stream, consumers, from, to).await;
         self.call("GetMetricData", read).await
     }
