@@ -1,5 +1,6 @@
 //! Events of the consumer: whatever arrives is an error of the whole or a batch whose sum is right
-//! and whose answer Lambda can follow.
+//! and whose answer Lambda can follow. White space before it says nothing, but has it read by another
+//! part of the parser.
 
 #![no_main]
 
@@ -9,6 +10,8 @@ use serde_json::value::RawValue;
 use tidegate_consumer::{Call, Consumer, Event, Json, LogOnly, Outcome, Record};
 
 fuzz_target!(|event: &[u8]| {
+    assert_eq!(told(event), told(&[b" ", event].concat()));
+
     // A third of the records is delivered, comes again or is skipped, by what they say.
     let handler = async |item: Box<RawValue>, _: &Record<'_>| match item.get().len() % 3 {
         0 => Outcome::Done,
@@ -33,3 +36,10 @@ fuzz_target!(|event: &[u8]| {
         assert!(known, "{number} is not of the batch");
     }
 });
+
+/// Everything that an event says.
+fn told(event: &[u8]) -> Option<(String, Vec<String>)> {
+    let event = Event::parse(event).ok()?;
+    let records = event.records().map(|record| format!("{record:?}")).collect();
+    Some((format!("{:?}", event.window()), records))
+}

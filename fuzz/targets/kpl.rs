@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use md5::{Digest, Md5};
 use prost::Message;
-use tidegate_kpl::{DecodeError, Decoded, Limits, MAGIC, Malformed, decode};
+use tidegate_kpl::{DecodeError, Decoded, Limits, MAGIC, Malformed, decode, decode_all};
 
 /// Tables of bytes: a key that is no text is the fault of the entry that uses it.
 #[derive(Message)]
@@ -34,6 +34,11 @@ fuzz_target!(|message: &[u8]| {
     let _ = decode(message, &limits);
 
     let sealed = [&MAGIC, message, &Md5::digest(message)[..]].concat();
+    // Several at once come to the same, in whatever lane they are.
+    let several = [&sealed[..], message, &sealed, &sealed[1..], &sealed];
+    for (decoded, data) in decode_all(&several, &limits).iter().zip(several) {
+        assert_eq!(*decoded, decode(data, &limits));
+    }
     let theirs = AggregatedRecord::decode(message);
     let aggregate = match decode(&sealed, &limits) {
         Ok(Decoded::Aggregate(aggregate)) => aggregate,

@@ -1,5 +1,5 @@
 //! A consumer of orders, as a user of the library writes it: a typed item that borrows from the
-//! record, a quarantine, a line and a set of metrics a batch.
+//! record, a quarantine, a journal, a line and a set of metrics a batch.
 //!
 //! `OWNED=1` makes the item own its text instead, as the items of most functions do.
 
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Deserialize;
 use tidegate_consumer::decode::{self, DecodeError};
 use tidegate_consumer::{
-    BoxError, Call, Consumer, Deadline, Decoder, Folder, Json, Outcome, Record, RecordHandler,
-    Report,
+    BoxError, Call, Consumer, Deadline, Decoder, Folder, Journal, Json, Outcome, Record,
+    RecordHandler, Report,
 };
 use tidegate_runtime::telemetry::{Unit, embedded_metrics};
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
@@ -146,8 +146,9 @@ where
 {
     tidegate_runtime::run(async |log: &Arc<Log>| {
         let folder = std::env::var("QUARANTINE")?;
-        let quarantine = Folder::create(folder)?;
-        let consumer = Consumer::new(decoder(), Totals::default(), quarantine);
+        let quarantine = Folder::create(&folder)?;
+        let journal = Journal::open(format!("{folder}/journal"))?;
+        let consumer = Consumer::new(decoder(), Totals::default(), quarantine).journal(journal);
         Ok::<_, BoxError>(Measured { consumer, log: log.clone() })
     })
 }

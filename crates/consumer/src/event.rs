@@ -6,6 +6,7 @@
 
 mod arrival;
 mod fields;
+mod usual;
 mod window;
 
 use std::borrow::Cow;
@@ -53,8 +54,15 @@ pub enum EventError {
 /// A batch of records, split but not yet parsed.
 #[derive(Debug)]
 pub struct Event<'a> {
-    records: Vec<&'a RawValue>,
+    records: Vec<Split<'a>>,
     window: Option<Window<'a>>,
+}
+
+/// One record, and its values where they were found already.
+#[derive(Debug)]
+struct Split<'a> {
+    raw: &'a str,
+    values: Option<usual::Values<'a>>,
 }
 
 impl<'a> Event<'a> {
@@ -64,6 +72,14 @@ impl<'a> Event<'a> {
     /// When the whole is not a Kinesis event. The invocation has to fail then: nothing is lost,
     /// since Lambda delivers the batch again.
     pub fn parse(body: &'a [u8]) -> Result<Self, EventError> {
+        match usual::split(body) {
+            Some(records) => Ok(Self { records, window: None }),
+            None => Self::parse_any(body),
+        }
+    }
+
+    /// Splits an event of any layout.
+    fn parse_any(body: &'a [u8]) -> Result<Self, EventError> {
         // A derived type would also read its fields from a list.
         if body.trim_ascii_start().starts_with(b"[") {
             return Err(EventError::NotAnObject);
@@ -81,14 +97,17 @@ impl<'a> Event<'a> {
         // One record may be damaged beyond recognition; a queue's or a table's whole batch would be
         // quarantined record by record if it were taken for one.
         match records.first() {
-            Some(first) if !records.iter().any(|record| Fields::of(record).is_kinesis()) => {
-                let source_name = match text(Fields::of(first).event_source) {
+            Some(first) if !records.iter().any(|raw| Fields::of(raw.get()).is_kinesis()) => {
+                let source_name = match text(Fields::of(first.get()).event_source) {
                     Some(name) => format!("`{}`", crate::envelope::bounded(&name, 64)),
                     None => "an unnamed source".to_owned(),
                 };
                 Err(EventError::NotKinesis { source_name })
             }
-            _ => Ok(Self { records, window }),
+            _ => {
+                let split = |raw: &'a RawValue| Split { raw: raw.get(), values: None };
+                Ok(Self { records: records.into_iter().map(split).collect(), window })
+            }
         }
     }
 
@@ -110,12 +129,12 @@ impl<'a> Event<'a> {
 
     /// The record at a place of the batch, counted from 0.
     pub fn record(&self, index: usize) -> Option<Record<'a>> {
-        self.records.get(index).map(|raw| Record::parse(raw))
+        self.records.get(index).map(Record::of)
     }
 
     /// Each record in batch order, parsed alone; aggregates are not taken apart.
     pub fn records(&self) -> impl Iterator<Item = Record<'a>> {
-        self.records.iter().map(|raw| Record::parse(raw))
+        self.records.iter().map(Record::of)
     }
 }
 
@@ -143,11 +162,27 @@ pub(crate) struct User<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn parse(raw: &'a RawValue) -> Self {
-        let fields = Fields::of(raw);
-        let kinesis = fields.kinesis.map(Kinesis::of).unwrap_or_default();
+    fn of(split: &Split<'a>) -> Self {
+        let Some(values) = &split.values else { return Self::parse(split.raw) };
+        let borrowed = |text: &'a str| Some(Cow::Borrowed(text));
         Self {
-            raw: raw.get(),
+            raw: split.raw,
+            sequence_number: borrowed(values.sequence_number).filter(|number| !number.is_empty()),
+            shard_id: shard_of(Cow::Borrowed(values.event_id)),
+            source_arn: borrowed(values.source_arn),
+            partition_key: borrowed(values.partition_key),
+            arrived_at: arrival::decimal_seconds(values.arrival),
+            encoded: borrowed(values.data),
+            user: None,
+            log: None,
+        }
+    }
+
+    fn parse(raw: &'a str) -> Self {
+        let fields = Fields::of(raw);
+        let kinesis = fields.kinesis.map(|raw| Kinesis::of(raw.get())).unwrap_or_default();
+        Self {
+            raw,
             // An empty identifier in a response fails the whole batch, so it identifies nothing.
             sequence_number: text(kinesis.sequence_number).filter(|number| !number.is_empty()),
             shard_id: text(fields.event_id).and_then(shard_of),

@@ -4,12 +4,14 @@
 extern crate alloc;
 
 mod decode;
+mod digest;
 mod encode;
 mod hash;
 mod wire;
 
 pub use decode::{
     Aggregate, DecodeError, Decoded, Limits, Malformed, Records, SubRecord, UserRecord, decode,
+    decode_all,
 };
 pub use encode::{Aggregated, Aggregator, PushError};
 pub use hash::{HashRange, hash_key};

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidegate_kpl::{Decoded, Limits};
+use tidegate_kpl::{DecodeError, Decoded, Limits};
 
 use crate::envelope::PayloadEncoding;
 use crate::event::{Event, Record, User};
@@ -24,13 +24,14 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Enough that lanes are busy, and little enough that the bytes stay in the cache; where
-    /// records are handled several at once, so much that each lane can have its fill.
+    /// Enough that lanes are busy and that eight aggregates of the producer's default size are
+    /// verified together, and little enough that the bytes stay in the cache; where records are
+    /// handled several at once, so much that each lane can have its fill.
     pub(super) fn of(bulk: Option<BulkLimits>, lanes: usize) -> Self {
         let (records, bytes) = bulk.map_or((0, 0), |bulk| (bulk.records, bulk.bytes));
         Self {
             records: records.saturating_mul(lanes).max(128),
-            bytes: bytes.saturating_mul(lanes).max(256 * 1024),
+            bytes: bytes.saturating_mul(lanes).max(384 * 1024),
         }
     }
 }
@@ -231,11 +232,16 @@ impl<'c> Units<'c> {
     /// Takes what was opened apart.
     pub(super) fn of(opened: &'c mut [Opened<'_>], data: &'c [u8], limits: &Limits) -> Self {
         let mut units = Self { units: Vec::with_capacity(opened.len()), ..Self::default() };
+        let bytes = |range: &Range<usize>| data.get(range.clone()).unwrap_or_default();
+        let ranges = opened.iter().filter_map(|opened| opened.data.as_ref().ok());
+        let whole: Vec<_> = ranges.map(bytes).collect();
+        let mut decoded = whole.iter().zip(tidegate_kpl::decode_all(&whole, limits));
         for opened in opened {
             match &mut opened.data {
-                Ok(range) => {
-                    let bytes = data.get(range.clone()).unwrap_or_default();
-                    units.take(opened.index, &opened.record, bytes, limits);
+                Ok(_) => {
+                    // There is one of each.
+                    let Some((bytes, decoded)) = decoded.next() else { break };
+                    units.take(opened.index, &opened.record, bytes, decoded);
                 }
                 Err(fault) => {
                     let fault = fault.take();
@@ -255,9 +261,15 @@ impl<'c> Units<'c> {
         units
     }
 
-    fn take(&mut self, index: usize, parent: &'c Record<'c>, bytes: &'c [u8], limits: &Limits) {
+    fn take(
+        &mut self,
+        index: usize,
+        parent: &'c Record<'c>,
+        bytes: &'c [u8],
+        decoded: Result<Decoded<'c>, DecodeError>,
+    ) {
         let refused = |error| Some(Fault::new(Stage::Deaggregate, PoisonReason::Kpl, error));
-        let fault = match tidegate_kpl::decode(bytes, limits) {
+        let fault = match decoded {
             Ok(Decoded::Plain) => None,
             Ok(Decoded::Unverified) => {
                 self.unverified.push(index);

@@ -103,8 +103,8 @@ macro_rules! fields {
         }
 
         impl<'a> $name<'a> {
-            pub(super) fn of(raw: &'a RawValue) -> Self {
-                serde_json::from_str(raw.get()).unwrap_or_default()
+            pub(super) fn of(json: &'a str) -> Self {
+                serde_json::from_str(json).unwrap_or_default()
             }
         }
 

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use tidegate_kpl::{
-    Aggregator, DecodeError, Decoded, Limits, MAGIC, OVERHEAD_BYTES, PushError, decode, hash_key,
+    Aggregator, DecodeError, Decoded, Limits, MAGIC, OVERHEAD_BYTES, PushError, decode, decode_all,
+    hash_key,
 };
 
 use crate::malformed::sealed;
@@ -124,5 +125,29 @@ proptest! {
         let data = [magic, &data].concat();
         let found = decode(&data, &Limits::default()).unwrap();
         prop_assert_ne!(begins && data.len() >= OVERHEAD_BYTES, found == Decoded::Plain);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn several_at_once_come_to_the_same(
+        several in prop::collection::vec((any_records(), prop::option::of(0_usize..40)), 0..12),
+    ) {
+        let data: Vec<_> = several
+            .iter()
+            .map(|(records, damaged)| {
+                let mut data = aggregated(records).data;
+                if let Some(byte) = damaged.and_then(|place| data.get_mut(place)) {
+                    *byte ^= 1;
+                }
+                data
+            })
+            .collect();
+        let data: Vec<_> = data.iter().map(Vec::as_slice).collect();
+        let limits = Limits::default();
+        let alone: Vec<_> = data.iter().map(|data| decode(data, &limits)).collect();
+        prop_assert_eq!(decode_all(&data, &limits), alone);
     }
 }
