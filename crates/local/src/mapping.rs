@@ -3,14 +3,19 @@
 //! stream and queue-based event sources" and "Using Lambda with Kinesis", Lambda Developer Guide,
 //! 2026-11; the response table was recorded against AWS in 2025).
 
+mod body;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+pub use self::body::event;
+use self::body::{Condition, failure, failure_key};
 use crate::objects::Objects;
-use crate::shard::Record;
+use crate::shard::{Record, hash_key, shard_id};
 use crate::stream::Stream;
 
 /// The most bytes of a synchronous event ("Lambda quotas", Lambda Developer Guide, 2026-11).
@@ -25,6 +30,10 @@ pub struct Settings {
     pub window: SignedDuration,
     /// `MaximumRetryAttempts`; `None` is without limit.
     pub retries: Option<u32>,
+    /// `MaximumRecordAgeInSeconds`; `None` is without limit.
+    pub record_age: Option<SignedDuration>,
+    /// `ParallelizationFactor`: lanes of a shard, each with the partition keys that hash to it.
+    pub lanes: usize,
     /// `BisectBatchOnFunctionError`.
     pub bisect: bool,
     /// `FunctionResponseTypes: [ReportBatchItemFailures]`.
@@ -39,6 +48,8 @@ impl Default for Settings {
             batch_size: 100,
             window: SignedDuration::ZERO,
             retries: None,
+            record_age: None,
+            lanes: 1,
             bisect: true,
             report_failures: true,
             backoff: SignedDuration::from_secs(30),
@@ -69,14 +80,14 @@ pub type Invoke<'a> = dyn FnMut(&[u8]) -> Result<Vec<u8>, String> + 'a;
 pub struct Mapping {
     settings: Settings,
     reader: usize,
-    lanes: BTreeMap<u32, Lane>,
+    shards: BTreeMap<u32, Vec<Lane>>,
     /// What it did.
     pub counts: Counts,
     /// The oldest record that the newest poll returned, in milliseconds.
     pub iterator_age_ms: u64,
 }
 
-/// The reading of one shard.
+/// What is read of a shard: all of it, or the partition keys of one lane.
 #[derive(Default)]
 struct Lane {
     polled: VecDeque<Arc<Record>>,
@@ -84,10 +95,24 @@ struct Lane {
     retrying: VecDeque<Batch>,
 }
 
+impl Lane {
+    fn in_hand(&self) -> usize {
+        self.polled.len() + self.retrying.iter().map(|batch| batch.records.len()).sum::<usize>()
+    }
+}
+
 struct Batch {
     records: Vec<Arc<Record>>,
     attempts: u32,
     not_before: Timestamp,
+}
+
+/// Where a batch is from, and when it is handed over.
+#[derive(Clone, Copy)]
+struct Place<'s> {
+    shard: &'s str,
+    arn: &'s str,
+    now: Timestamp,
 }
 
 /// What a response says of a batch.
@@ -102,15 +127,12 @@ impl Mapping {
     /// A mapping that reads a stream as its reader number `reader`.
     pub const fn new(settings: Settings, reader: usize) -> Self {
         let counts = Counts { invocations: 0, failed: 0, redelivered: 0, given_up: 0 };
-        Self { settings, reader, lanes: BTreeMap::new(), counts, iterator_age_ms: 0 }
+        Self { settings, reader, shards: BTreeMap::new(), counts, iterator_age_ms: 0 }
     }
 
     /// Records that were polled and are not settled.
     pub fn in_hand(&self) -> u64 {
-        let lanes = self.lanes.values();
-        lanes
-            .map(|l| l.polled.len() + l.retrying.iter().map(|b| b.records.len()).sum::<usize>())
-            .sum::<usize>() as u64
+        self.shards.values().flatten().map(|lane| lane.in_hand() as u64).sum()
     }
 
     /// Polls every shard that may be read, and invokes the function with what is ready.
@@ -123,7 +145,7 @@ impl Mapping {
         now: Timestamp,
         invoke: &mut Invoke<'_>,
         on_failure: &mut dyn Objects,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         self.iterator_age_ms = 0;
         let arn = stream.arn();
         for number in self.readable(stream) {
@@ -133,23 +155,22 @@ impl Mapping {
                 let age = u64::try_from(now.duration_since(oldest).as_millis()).unwrap_or(0);
                 self.iterator_age_ms = self.iterator_age_ms.max(age);
             }
-            let mut lane = self.lanes.remove(&number).unwrap_or_default();
+            let shard = shard_id(number);
+            let place = Place { shard: &shard, arn: &arn, now };
+            let mut lanes = self.shards.remove(&number).unwrap_or_default();
+            lanes.resize_with(self.settings.lanes.max(1), Lane::default);
             for _ in 0..BATCHES_PER_STEP {
                 let handed = self.counts.invocations;
-                if lane.retrying.is_empty() {
-                    let room = self.settings.batch_size.saturating_sub(lane.polled.len());
-                    lane.polled.extend(stream.take(self.reader, number, room));
+                self.poll(&mut lanes, stream, number, now);
+                for lane in &mut lanes {
+                    self.drive(lane, place, invoke, on_failure)?;
                 }
-                if !lane.polled.is_empty() && lane.since.is_none() {
-                    lane.since = Some(now);
-                }
-                self.drive(&mut lane, number, &arn, now, invoke, on_failure)?;
                 if self.counts.invocations == handed {
                     break;
                 }
             }
-            if !lane.polled.is_empty() || !lane.retrying.is_empty() {
-                self.lanes.insert(number, lane);
+            if lanes.iter().any(|lane| lane.in_hand() > 0) {
+                self.shards.insert(number, lanes);
             }
         }
         Ok(())
@@ -158,7 +179,7 @@ impl Mapping {
     /// Shards whose parents are read to their end: a child waits for both parents of a merge, and a
     /// grandchild for a parent that was empty and waits itself.
     fn readable(&self, stream: &Stream) -> Vec<u32> {
-        let mut unfinished: BTreeSet<_> = self.lanes.keys().copied().collect();
+        let mut unfinished: BTreeSet<_> = self.shards.keys().copied().collect();
         let mut readable = Vec::new();
         // By their numbers, that is, parents first.
         for shard in stream.shards() {
@@ -170,54 +191,102 @@ impl Mapping {
                 readable.push(shard.number);
             }
         }
-        let forgotten = self.lanes.keys().filter(|number| stream.shard(**number).is_none());
+        let forgotten = self.shards.keys().filter(|number| stream.shard(**number).is_none());
         readable.extend(forgotten);
         readable
+    }
+
+    /// Reads on, each record into the lane of its key, until one of them is full: a shard is read in
+    /// its order. Lambda does not document how far it reads beyond a lane that stands still; alone,
+    /// such a lane is not read beyond at all.
+    fn poll(&self, lanes: &mut [Lane], stream: &mut Stream, number: u32, now: Timestamp) {
+        let count = lanes.len();
+        let room = lanes.iter().map(|lane| {
+            let waits = count == 1 && !lane.retrying.is_empty();
+            if waits { 0 } else { self.settings.batch_size.saturating_sub(lane.polled.len()) }
+        });
+        let room = room.min().unwrap_or_default();
+        for record in stream.take(self.reader, number, room) {
+            let lane = hash_key(&record.partition_key) % count as u128;
+            if let Some(lane) = usize::try_from(lane).ok().and_then(|lane| lanes.get_mut(lane)) {
+                lane.polled.push_back(record);
+            }
+        }
+        for lane in lanes.iter_mut().filter(|lane| !lane.polled.is_empty()) {
+            lane.since.get_or_insert(now);
+        }
     }
 
     fn drive(
         &mut self,
         lane: &mut Lane,
-        number: u32,
-        arn: &str,
-        now: Timestamp,
+        place: Place<'_>,
         invoke: &mut Invoke<'_>,
         on_failure: &mut dyn Objects,
-    ) -> std::io::Result<()> {
-        if let Some(batch) = lane.retrying.pop_front() {
-            if batch.not_before > now {
+    ) -> io::Result<()> {
+        if let Some(mut batch) = lane.retrying.pop_front() {
+            if batch.not_before > place.now {
                 lane.retrying.push_front(batch);
                 return Ok(());
             }
+            self.expire(&mut batch, place, on_failure)?;
+            if batch.records.is_empty() {
+                return Ok(());
+            }
             self.counts.redelivered += batch.records.len() as u64;
-            return self.attempt(batch, lane, number, arn, now, invoke, on_failure);
+            return self.attempt(batch, lane, place, invoke, on_failure);
         }
         let full = lane.polled.len() >= self.settings.batch_size;
-        let waited = lane.since.is_some_and(|at| now.duration_since(at) >= self.settings.window);
+        let waited =
+            lane.since.is_some_and(|at| place.now.duration_since(at) >= self.settings.window);
         if lane.polled.is_empty() || !(full || waited) {
             return Ok(());
         }
         let records = fitting(&mut lane.polled);
-        lane.since = (!lane.polled.is_empty()).then_some(now);
-        let batch = Batch { records, attempts: 0, not_before: now };
-        self.attempt(batch, lane, number, arn, now, invoke, on_failure)
+        lane.since = (!lane.polled.is_empty()).then_some(place.now);
+        let mut batch = Batch { records, attempts: 0, not_before: place.now };
+        self.expire(&mut batch, place, on_failure)?;
+        if batch.records.is_empty() {
+            return Ok(());
+        }
+        self.attempt(batch, lane, place, invoke, on_failure)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the lane is taken out of self meanwhile")]
+    /// Gives up the records that are too old, and them alone (recorded against AWS: one of them
+    /// among five that are not).
+    fn expire(
+        &mut self,
+        batch: &mut Batch,
+        place: Place<'_>,
+        on_failure: &mut dyn Objects,
+    ) -> io::Result<()> {
+        let Some(most) = self.settings.record_age else { return Ok(()) };
+        let old = |record: &&Arc<Record>| place.now.duration_since(record.arrival) > most;
+        let count = batch.records.iter().take_while(old).count();
+        let expired: Vec<_> = batch.records.drain(..count).collect();
+        if expired.is_empty() {
+            return Ok(());
+        }
+        self.counts.given_up += expired.len() as u64;
+        let body = (&expired[..], batch.attempts);
+        let body = failure(body, Condition::RecordAgeExceeded, place.shard, place.arn);
+        on_failure.put(&failure_key(place.shard, place.now, &expired), &body)
+    }
+
     fn attempt(
         &mut self,
         mut batch: Batch,
         lane: &mut Lane,
-        number: u32,
-        arn: &str,
-        now: Timestamp,
+        place: Place<'_>,
         invoke: &mut Invoke<'_>,
         on_failure: &mut dyn Objects,
-    ) -> std::io::Result<()> {
-        let shard = format!("shardId-{number:012}");
-        let event = event(&batch.records, &shard, arn);
+    ) -> io::Result<()> {
+        let Place { shard, arn, now } = place;
+        let event = event(&batch.records, shard, arn);
         self.counts.invocations += 1;
-        let verdict = match invoke(&event) {
+        let answer = invoke(&event);
+        let error = answer.is_err();
+        let verdict = match answer {
             Ok(body) if self.settings.report_failures => verdict(&body, &batch.records),
             Ok(_) => Verdict::Settled,
             Err(_) => Verdict::Failed,
@@ -237,8 +306,9 @@ impl Mapping {
         }
         if self.settings.retries.is_some_and(|most| batch.attempts > most) {
             self.counts.given_up += batch.records.len() as u64;
-            return on_failure
-                .put(&failure_key(&shard, now, &batch), &failure(&batch, &shard, arn));
+            let condition = Condition::RetryAttemptsExhausted { error };
+            let body = failure((&batch.records, batch.attempts), condition, shard, arn);
+            return on_failure.put(&failure_key(shard, now, &batch.records), &body);
         }
         if verdict == Verdict::Failed && self.settings.bisect && batch.records.len() > 1 {
             // Splitting does not use up attempts.
@@ -284,66 +354,6 @@ fn verdict(body: &[u8], batch: &[Arc<Record>]) -> Verdict {
         None => Verdict::Failed,
         Some(places) => places.into_iter().min().map_or(Verdict::Settled, Verdict::From),
     }
-}
-
-/// The event that Lambda calls the function with.
-pub fn event(records: &[Arc<Record>], shard: &str, stream_arn: &str) -> Vec<u8> {
-    let records: Vec<_> = records
-        .iter()
-        .map(|record| {
-            json!({
-                "kinesis": {
-                    "kinesisSchemaVersion": "1.0",
-                    "partitionKey": record.partition_key,
-                    "sequenceNumber": record.sequence_number,
-                    "data": base64_simd::STANDARD.encode_to_string(&record.data),
-                    "approximateArrivalTimestamp": seconds(record.arrival),
-                },
-                "eventSource": "aws:kinesis",
-                "eventVersion": "1.0",
-                "eventID": format!("{shard}:{}", record.sequence_number),
-                "eventName": "aws:kinesis:record",
-                "invokeIdentityArn": format!("arn:aws:iam::{}:role/consumer", crate::ACCOUNT),
-                "awsRegion": crate::REGION,
-                "eventSourceARN": stream_arn,
-            })
-        })
-        .collect();
-    json!({"Records": records}).to_string().into_bytes()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit a double")]
-fn seconds(at: Timestamp) -> f64 {
-    at.as_millisecond() as f64 / 1_000.0
-}
-
-fn failure_key(shard: &str, now: Timestamp, batch: &Batch) -> String {
-    let first = batch.records.first().map_or("", |record| &record.sequence_number);
-    format!("aws/lambda/mapping/{shard}/{}-{first}", now.strftime("%Y/%m/%d/%Y-%m-%dT%H.%M.%S"))
-}
-
-/// What Lambda writes to an S3 on-failure destination: the identity of the batch, and the event.
-fn failure(batch: &Batch, shard: &str, arn: &str) -> Vec<u8> {
-    let event: Value =
-        serde_json::from_slice(&event(&batch.records, shard, arn)).unwrap_or(Value::Null);
-    let number = |record: Option<&Arc<Record>>| record.map(|r| r.sequence_number.clone());
-    json!({
-        "requestContext": {
-            "condition": "RetryAttemptsExhausted",
-            "approximateInvokeCount": batch.attempts,
-        },
-        "version": "1.0",
-        "KinesisBatchInfo": {
-            "shardId": shard,
-            "startSequenceNumber": number(batch.records.first()),
-            "endSequenceNumber": number(batch.records.last()),
-            "batchSize": batch.records.len(),
-            "streamArn": arn,
-        },
-        "payload": event,
-    })
-    .to_string()
-    .into_bytes()
 }
 
 #[cfg(test)]

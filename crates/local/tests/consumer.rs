@@ -8,43 +8,51 @@
     reason = "a test fails by panicking"
 )]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde_json::Value;
 use tidegate_consumer::{
-    Call, Consumer, Envelope, OnPoison, OnRetry, Options, Outcome, PoisonReason, Quarantine,
-    QuarantineError, Record, Text,
+    Call, Consumer, Deadline, Envelope, OnPoison, OnRetry, Options, Outcome, PoisonReason,
+    Quarantine, QuarantineError, Record, Text,
 };
 use tidegate_kpl::{Aggregator, Decoded, Limits};
 use tidegate_local::fluid::Volume;
 use tidegate_local::mapping::{Mapping, Settings};
 use tidegate_local::stream::{Put, Stream};
 
-/// How many worlds there are; `crates/local/tests/consumer.rs` fails with the seed of the first in
-/// which something is lost, and that seed alone makes the same world again.
+/// How many worlds there are.
 const SEEDS: u64 = 10_000;
+/// Names the one seed that is to be run, where it is set.
+const SEED: &str = "TIDEGATE_SEED";
 /// Time passes in steps of this.
 const STEP: SignedDuration = SignedDuration::from_secs(30);
+/// How long an invocation may take, and the longest that a record that is not slow takes.
+const TIMEOUT: SignedDuration = SignedDuration::from_secs(10);
+const RECORD_MS_MOST: i64 = 1_500;
 /// Records are put for so many steps, and read for more.
 const STEPS_OF_PUTS: i64 = 8;
 const STEPS: i64 = 400;
 
-/// A store that fails when it is told to.
+/// A store that fails now and then, or for a time.
 #[derive(Default)]
 struct Store {
     kept: RefCell<BTreeMap<String, Envelope>>,
     random: RefCell<Option<Pcg64Mcg>>,
+    outage: Cell<bool>,
 }
 
 impl Quarantine for &Store {
     async fn put(&self, envelope: &Envelope) -> Result<(), QuarantineError> {
         let fails = self.random.borrow_mut().as_mut().is_some_and(|random| random.random_bool(0.3));
-        if fails {
+        if fails || self.outage.get() {
             return Err(QuarantineError::new("memory", "outage"));
         }
         self.kept.borrow_mut().insert(envelope.key(), envelope.clone());
@@ -94,6 +102,7 @@ impl World {
             2 => "skip",
             3 | 4 => "retry",
             5 => "crash",
+            6 => "slow",
             _ => "deliver",
         };
         let payloads = self.put.entry(key.to_owned()).or_default();
@@ -168,24 +177,40 @@ fn options(random: &mut Pcg64Mcg) -> Options {
     options
 }
 
+/// Steps in which something does not work; none in most worlds.
+fn outage(random: &mut Pcg64Mcg) -> Range<i64> {
+    if random.random_bool(0.8) {
+        return 0..0;
+    }
+    let from = random.random_range(0..STEPS_OF_PUTS);
+    from..from + random.random_range(1..12)
+}
+
+fn mapping(random: &mut Pcg64Mcg) -> Mapping {
+    let minutes = SignedDuration::from_mins;
+    let settings = Settings {
+        batch_size: random.random_range(1..20),
+        lanes: one_of(random, &[1, 1, 2, 10]),
+        retries: one_of(random, &[Some(2), Some(8)]),
+        record_age: one_of(random, &[None, None, Some(minutes(2)), Some(minutes(30))]),
+        bisect: random.random_bool(0.7),
+        ..Settings::default()
+    };
+    Mapping::new(settings, 0)
+}
+
 /// A world in which everything is put, read and settled, or the seed says what is not.
 fn run(seed: u64) {
     let mut world = World::new(seed);
     let options = options(&mut world.random);
     let on_poison = options.on_poison;
+    let mut mapping = mapping(&mut world.random);
+    let (no_sink, no_store) = (outage(&mut world.random), outage(&mut world.random));
     let random = RefCell::new(Pcg64Mcg::seed_from_u64(seed + 2));
-    let mut mapping = Mapping::new(
-        Settings {
-            batch_size: world.random.random_range(1..20),
-            retries: one_of(&mut world.random, &[Some(2), Some(8)]),
-            bisect: world.random.random_bool(0.7),
-            ..Settings::default()
-        },
-        0,
-    );
     for step in 0..STEPS {
         let now = Timestamp::UNIX_EPOCH + STEP * (step as i32);
         world.stream.advance(now);
+        world.store.outage.set(no_store.contains(&step));
         if step < STEPS_OF_PUTS {
             if step % 3 == 2 {
                 let _ = world.stream.update_shard_count(world.random.random_range(1..6), now);
@@ -196,12 +221,24 @@ fn run(seed: u64) {
         }
         let World { stream, first, store, given_up, .. } = &mut world;
         let (first, store) = (&*first, &*store);
+        // Milliseconds since the beginning of the step.
+        let time = AtomicI64::new(0);
+        let chance = |share| random.borrow_mut().random_bool(share);
         let handler = async |text: &str, record: &Record<'_>| -> Outcome {
-            let outcome = match text.rsplit(' ').next().unwrap() {
+            let what = text.rsplit(' ').next().unwrap();
+            let most = if what == "slow" { 12 * RECORD_MS_MOST } else { RECORD_MS_MOST };
+            let spent =
+                time.fetch_add(random.borrow_mut().random_range(0..most), Ordering::Relaxed);
+            // The process is lost with the record in hand: at the timeout, and now and then.
+            if spent > TIMEOUT.as_millis() as i64 || chance(0.003) {
+                return std::future::pending().await;
+            }
+            let outcome = match what {
+                _ if no_sink.contains(&step) => Outcome::Retry("the sink is down".into()),
                 "poison" => Outcome::Poison(PoisonReason::Handler, "refused".into()),
                 "panic" => panic!("told to"),
                 "skip" => Outcome::Skip,
-                "retry" if random.borrow_mut().random_bool(0.7) => Outcome::Retry("busy".into()),
+                "retry" if chance(0.7) => Outcome::Retry("busy".into()),
                 _ => Outcome::Done,
             };
             if matches!(outcome, Outcome::Done | Outcome::Skip) {
@@ -221,19 +258,22 @@ fn run(seed: u64) {
             let crashes = payloads(&serde_json::from_slice(event).unwrap())
                 .iter()
                 .any(|payload| payload.ends_with("crash"));
-            let chance = if crashes { 0.6 } else { 0.03 };
-            let dies = random.borrow_mut().random_bool(chance);
-            let late = random.borrow_mut().random_bool(0.5);
-            if dies && !late {
+            let dies = chance(if crashes { 0.6 } else { 0.03 });
+            if dies && chance(0.5) {
                 return Err("crashed".to_owned());
             }
+            time.store(0, Ordering::Relaxed);
+            let clock = || now + SignedDuration::from_millis(time.load(Ordering::Relaxed));
             let call = Call {
                 function_arn: "arn:aws:lambda:eu-central-1:123456789012:function:orders",
                 request_id: "r-1",
                 now,
-                deadline: None,
+                deadline: Some(Deadline { at: now + TIMEOUT, clock: &clock }),
             };
-            let processed = pollster::block_on(consumer.process(event, &call)).unwrap();
+            let Some(processed) = consumer.process(event, &call).now_or_never() else {
+                return Err("the process is lost".to_owned());
+            };
+            let processed = processed.unwrap();
             let report = &processed.report;
             let ended = report.delivered + report.skipped + report.quarantined;
             assert_eq!(report.received, ended + report.retried + report.not_attempted);
@@ -285,12 +325,23 @@ fn every_record_ends_somewhere_and_none_overtakes() {
             eprintln!("{panic}");
         }
     }));
+    if let Ok(seed) = std::env::var(SEED) {
+        return run(seed.parse().expect("TIDEGATE_SEED is the number of a world"));
+    }
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     std::thread::scope(|scope| {
-        let worlds = |first| (first..SEEDS).step_by(threads as usize).for_each(run);
+        let worlds = |first| (first..SEEDS).step_by(threads as usize).for_each(replayable);
         let all: Vec<_> = (0..threads).map(|first| scope.spawn(move || worlds(first))).collect();
         for thread in all {
             thread.join().expect("the seed that it printed fails");
         }
     });
+}
+
+/// Runs a world, and says how to run it again if it fails: its seed alone makes it.
+fn replayable(seed: u64) {
+    if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
+        eprintln!("replay: {SEED}={seed} cargo test -p tidegate-local --test consumer");
+        std::panic::resume_unwind(panic);
+    }
 }

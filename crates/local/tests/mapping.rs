@@ -75,8 +75,95 @@ fn progress_gives_the_rest_its_attempts_back() {
     assert_eq!(counts, [1, 1, 1, 1, 1, 5]);
     let body: Value = serde_json::from_slice(destination.values().next().unwrap()).unwrap();
     assert_eq!(body["requestContext"]["approximateInvokeCount"], 4);
+    assert_eq!(body["requestContext"]["condition"], "RetryAttemptsExhausted");
+    assert_eq!(body["responseContext"]["functionError"], Value::Null);
     assert_eq!(body["KinesisBatchInfo"]["batchSize"], 1);
     assert_eq!(mapping.counts.given_up, 1);
+}
+
+/// What always fails is attempted three times with two retries, and AWS told what ended it.
+#[test]
+fn a_failure_names_its_condition() {
+    let answers: [(Result<&str, &str>, Value); 5] = [
+        (Err("raised"), json!("Unhandled")),
+        (Ok(r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#), Value::Null),
+        (Ok(r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#), Value::Null),
+        (Ok(r#"{"batchItemFailures":[{"foo":123}]}"#), Value::Null),
+        (Ok(r#"{"batchItemFailures":[{"itemIdentifier":123}]}"#), Value::Null),
+    ];
+    for (answer, error) in answers {
+        let mut stream = stream(1);
+        put(&mut stream, &["a"], at(0));
+        let settings = Settings { batch_size: 1, retries: Some(2), ..Settings::default() };
+        let mut mapping = Mapping::new(settings, 0);
+        let mut destination: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for step in 0..6 {
+            let mut invoke =
+                |_: &[u8]| answer.map(|body| body.as_bytes().to_vec()).map_err(ToOwned::to_owned);
+            mapping.step(&mut stream, at(step * 30), &mut invoke, &mut destination).unwrap();
+        }
+        assert_eq!(mapping.counts.invocations, 3, "{answer:?}");
+        let body: Value = serde_json::from_slice(destination.values().next().unwrap()).unwrap();
+        assert_eq!(body["requestContext"]["approximateInvokeCount"], 3, "{answer:?}");
+        assert_eq!(body["responseContext"]["functionError"], error, "{answer:?}");
+    }
+}
+
+/// One record that is too old in a batch with five that are not: AWS sent it alone to the
+/// destination, in a body without an answer, and delivered the five.
+#[test]
+fn only_what_is_too_old_is_given_up() {
+    let mut stream = stream(1);
+    put(&mut stream, &["old"], at(0));
+    put(&mut stream, &["1", "2", "3", "4", "5"], at(50));
+    let age = Some(SignedDuration::from_secs(60));
+    let settings = Settings { batch_size: 6, record_age: age, ..Settings::default() };
+    let mut mapping = Mapping::new(settings, 0);
+    let mut delivered = Vec::new();
+    let mut destination: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut invoke = |event: &[u8]| {
+        delivered.extend(records(event).into_iter().map(|(key, _)| key));
+        Ok(b"{}".to_vec())
+    };
+    mapping.step(&mut stream, at(70), &mut invoke, &mut destination).unwrap();
+    assert_eq!(delivered, ["1", "2", "3", "4", "5"]);
+    assert_eq!((mapping.counts.invocations, mapping.counts.given_up), (1, 1));
+    let body: Value = serde_json::from_slice(destination.values().next().unwrap()).unwrap();
+    assert_eq!(body["requestContext"]["condition"], "RecordAgeExceeded");
+    assert_eq!(body.get("responseContext"), None);
+    assert_eq!(body["payload"]["Records"][0]["kinesis"]["partitionKey"], "old");
+}
+
+/// A lane that stands still holds up its own keys, and the shard only when it is full.
+#[test]
+fn lanes_of_a_shard_go_on_without_each_other() {
+    let mut stream = stream(1);
+    let keys = ["red", "green", "blue", "white", "black"];
+    let lane = |key: &str| hash_key(key) % 2;
+    assert!(keys.iter().any(|key| lane(key) == 0) && keys.iter().any(|key| lane(key) == 1));
+    for _ in 0..3 {
+        put(&mut stream, &keys, at(0));
+    }
+    let settings = Settings { batch_size: 20, lanes: 2, ..Settings::default() };
+    let mut mapping = Mapping::new(settings, 0);
+    let mut delivered = Vec::new();
+    let mut destination: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for step in 0..4 {
+        let mut invoke = |event: &[u8]| {
+            let records = records(event);
+            let lanes: BTreeSet<_> = records.iter().map(|(key, _)| lane(key)).collect();
+            assert_eq!(lanes.len(), 1, "a batch is of one lane");
+            if lanes.contains(&0) {
+                return Ok(failed(&records[0].1));
+            }
+            delivered.extend(records.into_iter().map(|(key, _)| key));
+            Ok(b"{}".to_vec())
+        };
+        mapping.step(&mut stream, at(step * 30), &mut invoke, &mut destination).unwrap();
+    }
+    assert!(delivered.iter().all(|key| lane(key) == 1));
+    assert_eq!(delivered.len() as u64 + mapping.in_hand(), 15);
+    assert!(mapping.in_hand() > 0);
 }
 
 #[test]
@@ -111,9 +198,10 @@ proptest! {
         targets in prop::collection::vec(1_u32..9, 1..6),
         failing in prop::collection::btree_set(0_usize..60, 0..12),
         batch_size in 1_usize..20,
+        lanes in 1_usize..4,
     ) {
         let mut stream = stream(2);
-        let settings = Settings { batch_size, ..Settings::default() };
+        let settings = Settings { batch_size, lanes, ..Settings::default() };
         let mut mapping = Mapping::new(settings, 0);
         let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut destination: BTreeMap<String, Vec<u8>> = BTreeMap::new();
