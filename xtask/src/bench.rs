@@ -24,7 +24,7 @@ pub fn run(root: &Path, measure: &[String]) -> anyhow::Result<()> {
     let given = |option: &str| measure.iter().any(|word| word.starts_with(option));
     if let "consumer" | "transform" = what {
         cargo.arg("--root").arg(root);
-        cargo.arg("--ours").arg(functions(root)?);
+        cargo.arg("--ours").arg(built_as_deployed(root, &OURS)?);
         if !given("--ceilings") {
             tools::install_peers(root)?;
             cargo.arg("--peers").arg(peers(root)?);
@@ -41,6 +41,36 @@ pub fn run(root: &Path, measure: &[String]) -> anyhow::Result<()> {
     step::finish(&mut cargo)
 }
 
+/// The instructions of the consumer and the transform, against what they may be at most.
+///
+/// The transform is the bootstrap that `sam build` made, if it did: building it once more as it is
+/// deployed takes minutes.
+///
+/// # Errors
+/// When a function cannot be built, or takes more.
+pub fn ceilings(root: &Path, bootstraps: &Path) -> anyhow::Result<()> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        eprintln!("xtask:   skipped: valgrind, which counts instructions, is not installed");
+        return Ok(());
+    }
+    let bootstrap = bootstraps.join("Transform/Function/bootstrap");
+    let built = bootstrap.exists();
+    let release = built_as_deployed(root, if built { &OURS[..1] } else { &OURS })?;
+    let ours = target(root)?.join("ceilings");
+    std::fs::create_dir_all(&ours)?;
+    let transform = if built { bootstrap } else { release.join("transform") };
+    for (from, to) in [(release.join("typed-consumer"), "typed-consumer"), (transform, "transform")]
+    {
+        std::fs::copy(&from, ours.join(to)).with_context(|| from.display().to_string())?;
+    }
+    for what in ["consumer", "transform"] {
+        let mut cargo = measuring(root);
+        cargo.args([what, "--ceilings", "--root"]).arg(root).arg("--ours").arg(&ours);
+        step::finish(&mut cargo)?;
+    }
+    Ok(())
+}
+
 fn measuring(root: &Path) -> Command {
     let mut cargo = step::cargo(root);
     cargo.args(["run", "--quiet", "--locked", "--profile", "quick"]);
@@ -48,11 +78,14 @@ fn measuring(root: &Path) -> Command {
     cargo
 }
 
-/// Builds the functions that are measured as they are deployed, and says where they are.
-fn functions(root: &Path) -> anyhow::Result<PathBuf> {
+/// The packages of the functions that are measured.
+const OURS: [&str; 2] = ["tidegate-bench-function", "transform"];
+
+/// Builds functions as they are deployed, and says where they are.
+fn built_as_deployed(root: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let mut cargo = step::cargo(root);
     cargo.args(["build", "--release", "--locked"]);
-    step::finish(cargo.args(["--package", "transform", "--package", "tidegate-bench-function"]))?;
+    step::finish(cargo.args(packages.iter().flat_map(|package| ["--package", package])))?;
     Ok(target(root)?.join("release"))
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::{step, tools};
+use crate::{bench, step, tools};
 
 /// The steps, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,6 +17,8 @@ pub enum Step {
     Build,
     /// Every test of the workspace.
     Unit,
+    /// The instructions of the consumer and the transform, where valgrind is there to count them.
+    Ceilings,
 }
 
 /// Runs the steps, all of them when none is named.
@@ -32,6 +34,7 @@ pub fn run(root: &Path, only: &[Step]) -> anyhow::Result<()> {
             Step::Tools => step::run("tools", || tools::install(root))?,
             Step::Build => step::run("build", || build(root))?,
             Step::Unit => step::run("unit", || unit(root))?,
+            Step::Ceilings => step::run("ceilings", || bench::ceilings(root, &bootstraps(root)))?,
         }
     }
     Ok(())
