@@ -10,6 +10,8 @@ pub use client::Config;
 pub mod autoscaler;
 #[cfg(feature = "call")]
 pub mod call;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 #[cfg(feature = "objects")]
 pub mod objects;
 #[cfg(feature = "producer")]

@@ -1,12 +1,13 @@
 //! Tidegate on the command line.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
-//! 2 wrong usage; commands that check: 4 errors.
+//! 2 wrong usage; commands that check: 3 warnings, 4 errors.
 
 #[cfg(feature = "aws")]
 mod aws;
 mod decisions;
 mod demo;
+mod doctor;
 #[cfg(feature = "aws")]
 mod logs;
 mod page;
@@ -52,6 +53,8 @@ enum Command {
     Resume(pause::Arguments),
     /// Prints what the autoscaler did and why, from its log
     Decisions(decisions::Arguments),
+    /// Looks for what loses data, blocks a shard, costs money or leaks
+    Doctor(doctor::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Pause(arguments) => done(pause::run(&arguments, true)),
         Command::Resume(arguments) => done(pause::run(&arguments, false)),
         Command::Decisions(arguments) => done(decisions::run(&arguments)),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -1,0 +1,346 @@
+//! A stream and all that reads it, as they stand in the account, for the doctor. Only reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+use tidegate_doctor::{Deployment, Resource};
+
+use crate::call::{Answer, Ask, CallError, Caller, JsonService};
+
+/// One call may take so long.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Pages of a list that are read at the most.
+const PAGES_MAX: usize = 100;
+
+/// Firehose streams that are described at the most: Firehose answers five such calls a second
+/// ("Quota", Data Firehose Developer Guide, 2026-11).
+const DELIVERIES_MAX: usize = 200;
+
+const KINESIS: JsonService<'_> = JsonService {
+    id: "KINESIS",
+    name: "kinesis",
+    target: "Kinesis_20131202",
+    version: "1.1",
+    region: None,
+};
+
+const FIREHOSE: JsonService<'_> = JsonService {
+    id: "FIREHOSE",
+    name: "firehose",
+    target: "Firehose_20150804",
+    version: "1.1",
+    region: None,
+};
+
+/// CloudWatch has a JSON protocol beside its others ("Supported protocols", its API model, 2026-11).
+const CLOUDWATCH: JsonService<'_> = JsonService {
+    id: "CLOUDWATCH",
+    name: "monitoring",
+    target: "GraniteServiceVersion20100801",
+    version: "1.0",
+    region: None,
+};
+
+/// A call that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} failed; it takes credentials that may call it")]
+pub struct ReadError {
+    operation: &'static str,
+    #[source]
+    source: CallError,
+}
+
+/// An account and Region, to read from.
+#[derive(Debug)]
+pub struct Account {
+    caller: Caller,
+}
+
+impl Account {
+    /// With the SDK's usual settings. `now` is the present moment, which a signature needs.
+    pub async fn load(now: fn() -> SystemTime) -> Self {
+        Self { caller: Caller::load(now).await }
+    }
+
+    /// A stream, the mappings and Firehose streams that read it, their functions, the alarms on any
+    /// of these, and the functions that these alarms call.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn stream(&self, name: &str) -> Result<Deployment, ReadError> {
+        let (stream, arn) = self.summary(name).await?;
+        let mut all = vec![stream];
+        let mut functions = BTreeSet::new();
+        for source in self.sources(&arn).await? {
+            for mapping in self.mappings(&source).await? {
+                functions.extend(mapping["FunctionArn"].as_str().map(ToOwned::to_owned));
+                all.push(of_mapping(mapping));
+            }
+        }
+        let (deliveries, unread) = self.deliveries(&arn).await?;
+        functions.extend(deliveries.iter().flat_map(lambda_arns));
+        all.extend(deliveries);
+        let mut names: BTreeSet<_> =
+            functions.iter().filter_map(|arn| function_name(arn)).collect();
+        names.extend(all.iter().filter_map(|resource| resource.name.clone()));
+        let alarms = self.alarms(&names).await?;
+        functions.extend(alarms.iter().flat_map(called));
+        all.extend(alarms);
+        // A function may be named with a version and without.
+        let named: BTreeMap<_, _> =
+            functions.iter().filter_map(|arn| Some((function_name(arn)?, arn))).collect();
+        for arn in named.into_values() {
+            all.extend(self.function(arn).await?);
+        }
+        all.push(self.account().await?);
+        Ok(Deployment::new(all, unread))
+    }
+
+    async fn summary(&self, name: &str) -> Result<(Resource, String), ReadError> {
+        let input = json!({"StreamName": name});
+        let answer = self.json(KINESIS, "DescribeStreamSummary", &input).await?;
+        let mut seen = object(answer["StreamDescriptionSummary"].clone());
+        let arn = seen["StreamARN"].as_str().unwrap_or_default().to_owned();
+        let levels = seen["EnhancedMonitoring"].as_array().into_iter().flatten();
+        let metrics = levels.filter_map(|level| level["ShardLevelMetrics"].as_array()).flatten();
+        let metrics: Vec<_> = metrics.cloned().collect();
+        let encryption = seen["EncryptionType"].take();
+        seen["DesiredShardLevelMetrics"] = metrics.into();
+        seen["ShardCount"] = seen["OpenShardCount"].clone();
+        seen["StreamEncryption"] = json!({"EncryptionType": encryption});
+        Ok((resource("AWS::Kinesis::Stream", name, seen), arn))
+    }
+
+    /// What mappings may read: the stream, and its consumers of enhanced fan-out.
+    async fn sources(&self, arn: &str) -> Result<Vec<String>, ReadError> {
+        let mut input = json!({"StreamARN": arn});
+        let mut sources = vec![arn.to_owned()];
+        for _ in 0..PAGES_MAX {
+            let page = self.json(KINESIS, "ListStreamConsumers", &input).await?;
+            let consumers = page["Consumers"].as_array().into_iter().flatten();
+            let arns = consumers.filter_map(|consumer| consumer["ConsumerARN"].as_str());
+            sources.extend(arns.map(ToOwned::to_owned));
+            let Some(next) = page["NextToken"].as_str() else { break };
+            // With it, the stream must not be named again.
+            input = json!({"NextToken": next});
+        }
+        Ok(sources)
+    }
+
+    async fn mappings(&self, source: &str) -> Result<Vec<Value>, ReadError> {
+        let path = format!("/2015-03-31/event-source-mappings/?EventSourceArn={}", escaped(source));
+        let mut all = Vec::new();
+        let mut marker = String::new();
+        for _ in 0..PAGES_MAX {
+            let page = self.get("ListEventSourceMappings", &format!("{path}{marker}")).await?;
+            let page = page.unwrap_or_default();
+            all.extend(page["EventSourceMappings"].as_array().into_iter().flatten().cloned());
+            match page["NextMarker"].as_str().filter(|next| !next.is_empty()) {
+                Some(next) => marker = format!("&Marker={}", escaped(next)),
+                None => break,
+            }
+        }
+        Ok(all)
+    }
+
+    /// The Firehose streams that read the stream, and what was not looked at.
+    async fn deliveries(&self, arn: &str) -> Result<(Vec<Resource>, Vec<String>), ReadError> {
+        let mut names: Vec<String> = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let mut input = json!({"Limit": 100, "DeliveryStreamType": "KinesisStreamAsSource"});
+            if let Some(last) = names.last() {
+                input["ExclusiveStartDeliveryStreamName"] = last.as_str().into();
+            }
+            let page = self.json(FIREHOSE, "ListDeliveryStreams", &input).await?;
+            let listed = page["DeliveryStreamNames"].as_array().into_iter().flatten();
+            names.extend(listed.filter_map(|name| name.as_str().map(ToOwned::to_owned)));
+            if page["HasMoreDeliveryStreams"] != true {
+                break;
+            }
+        }
+        let unread = names.len().saturating_sub(DELIVERIES_MAX);
+        let mut found = Vec::new();
+        for name in names.iter().take(DELIVERIES_MAX) {
+            let input = json!({"DeliveryStreamName": name});
+            let answer = self.json(FIREHOSE, "DescribeDeliveryStream", &input).await?;
+            let seen = &answer["DeliveryStreamDescription"];
+            let source = &seen["Source"]["KinesisStreamSourceDescription"];
+            if source["KinesisStreamARN"] == arn {
+                found.push(resource("AWS::KinesisFirehose::DeliveryStream", name, delivery(seen)));
+            }
+        }
+        let unread = (unread > 0).then(|| format!("{unread} more Firehose streams"));
+        Ok((found, unread.into_iter().collect()))
+    }
+
+    /// The alarms on anything with one of these names.
+    async fn alarms(&self, names: &BTreeSet<String>) -> Result<Vec<Resource>, ReadError> {
+        let mut all = Vec::new();
+        let mut input = json!({"AlarmTypes": ["MetricAlarm"], "MaxRecords": 100});
+        for _ in 0..PAGES_MAX {
+            let page = self.json(CLOUDWATCH, "DescribeAlarms", &input).await?;
+            for alarm in page["MetricAlarms"].as_array().into_iter().flatten() {
+                let name = alarm["AlarmName"].as_str().unwrap_or_default();
+                let alarm = resource("AWS::CloudWatch::Alarm", name, alarm.clone());
+                if dimensions(&alarm).any(|value| names.contains(value)) {
+                    all.push(alarm);
+                }
+            }
+            let Some(next) = page["NextToken"].as_str() else { break };
+            input["NextToken"] = next.into();
+        }
+        Ok(all)
+    }
+
+    /// A function, and what becomes of its asynchronous calls.
+    async fn function(&self, arn: &str) -> Result<Vec<Resource>, ReadError> {
+        let Some(name) = function_name(arn) else { return Ok(Vec::new()) };
+        // arn:partition:lambda:region:account:function:name:version
+        let version =
+            arn.split(':').nth(7).map(|version| format!("?Qualifier={}", escaped(version)));
+        let version = version.unwrap_or_default();
+        let path = format!("/2015-03-31/functions/{name}/configuration{version}");
+        let Some(seen) = self.get("GetFunctionConfiguration", &path).await? else {
+            return Ok(Vec::new());
+        };
+        let mut seen = object(seen);
+        let path = format!("/2019-09-30/functions/{name}/concurrency");
+        let reserved = self.get("GetFunctionConcurrency", &path).await?.unwrap_or_default();
+        seen["ReservedConcurrentExecutions"] = reserved["ReservedConcurrentExecutions"].clone();
+        let mut all = vec![resource("AWS::Lambda::Function", &name, seen)];
+        let path = format!("/2019-09-25/functions/{name}/event-invoke-config{version}");
+        if let Some(invoke) = self.get("GetFunctionEventInvokeConfig", &path).await? {
+            let mut invoke = object(invoke);
+            invoke["FunctionName"] = name.as_str().into();
+            // Lambda shows the two places even where nothing is in them.
+            let none = invoke["DestinationConfig"]["OnFailure"]["Destination"].is_null();
+            if none && invoke["DestinationConfig"].is_object() {
+                invoke["DestinationConfig"]["OnFailure"] = Value::Null;
+            }
+            all.push(resource("AWS::Lambda::EventInvokeConfig", &name, invoke));
+        }
+        Ok(all)
+    }
+
+    async fn account(&self) -> Result<Resource, ReadError> {
+        let limits = self.json(KINESIS, "DescribeLimits", &json!({})).await?;
+        Ok(resource("Tidegate::Account", "account", limits))
+    }
+
+    async fn json(
+        &self,
+        service: JsonService<'_>,
+        operation: &'static str,
+        input: &Value,
+    ) -> Result<Value, ReadError> {
+        let body = input.to_string().into_bytes();
+        let answer = self.caller.operation(&service, operation, body, WITHIN).await;
+        answer.map_err(|source| ReadError { operation, source })
+    }
+
+    /// Asks Lambda; `None` for what is not there.
+    async fn get(&self, operation: &'static str, path: &str) -> Result<Option<Value>, ReadError> {
+        let failed = |source| ReadError { operation, source };
+        let place = self.caller.endpoint("LAMBDA", "lambda", None).map_err(failed)?;
+        let url = format!("{}{path}", place.url);
+        let ask = Ask { method: "GET", url: &url, headers: Vec::new(), body: Vec::new() };
+        let sent = self.caller.send_signed(ask, ("lambda", &place.region), WITHIN).await;
+        let answer: Answer = sent.map_err(failed)?;
+        match answer.status {
+            200 => Ok(Some(answer.json())),
+            404 => Ok(None),
+            _ => Err(failed(CallError::of_service(&answer))),
+        }
+    }
+}
+
+/// What a service says of one thing; nothing, where it says something else.
+fn object(said: Value) -> Value {
+    if said.is_object() { said } else { Value::Object(Map::new()) }
+}
+
+fn resource(kind: &str, name: &str, properties: Value) -> Resource {
+    Resource {
+        place: name.to_owned(),
+        kind: kind.to_owned(),
+        name: Some(name.to_owned()),
+        properties,
+        ..Resource::default()
+    }
+}
+
+/// A mapping in the words of CloudFormation, which are nearly Lambda's own.
+fn of_mapping(seen: Value) -> Resource {
+    let mut seen = object(seen);
+    let state = seen["State"].as_str().unwrap_or_default();
+    seen["Enabled"] = (state != "Disabled" && state != "Disabling").into();
+    seen["FunctionName"] = seen["FunctionArn"].take();
+    let id = seen["UUID"].as_str().unwrap_or_default().to_owned();
+    resource("AWS::Lambda::EventSourceMapping", &id, seen)
+}
+
+/// A Firehose stream in the words of CloudFormation: what is described is called `…Description`
+/// there, and `…Configuration` in a template.
+fn delivery(seen: &Value) -> Value {
+    let mut properties = Map::new();
+    properties.insert("DeliveryStreamType".to_owned(), seen["DeliveryStreamType"].clone());
+    let source = &seen["Source"]["KinesisStreamSourceDescription"];
+    properties.insert("KinesisStreamSourceConfiguration".to_owned(), source.clone());
+    for (name, destination) in seen["Destinations"][0].as_object().into_iter().flatten() {
+        let Some(kind) = name.strip_suffix("DestinationDescription") else { continue };
+        // An S3 destination is also shown in its older form.
+        if kind != "S3" && destination.is_object() {
+            properties.insert(format!("{kind}DestinationConfiguration"), destination.clone());
+        }
+    }
+    Value::Object(properties)
+}
+
+/// The functions that a Firehose stream calls.
+fn lambda_arns(delivery: &Resource) -> Vec<String> {
+    let destinations = delivery.properties.as_object().into_iter().flatten();
+    let processors = destinations
+        .filter_map(|(_, destination)| {
+            destination["ProcessingConfiguration"]["Processors"].as_array()
+        })
+        .flatten();
+    let parameters = processors.filter_map(|one| one["Parameters"].as_array()).flatten();
+    let arns = parameters.filter(|one| one["ParameterName"] == "LambdaArn");
+    arns.filter_map(|one| Some(one["ParameterValue"].as_str()?.to_owned())).collect()
+}
+
+/// The functions that an alarm calls.
+fn called(alarm: &Resource) -> Vec<String> {
+    let actions = alarm.items("AlarmActions").iter().filter_map(Value::as_str);
+    actions.filter(|arn| arn.contains(":lambda:")).map(ToOwned::to_owned).collect()
+}
+
+/// The values of an alarm's dimensions.
+fn dimensions(alarm: &Resource) -> impl Iterator<Item = &str> {
+    let queries = alarm.items("Metrics").iter();
+    let metrics = queries.filter_map(|query| query.pointer("/MetricStat/Metric"));
+    let all = metrics.chain(std::iter::once(&alarm.properties));
+    all.filter_map(|metric| metric["Dimensions"].as_array())
+        .flatten()
+        .filter_map(|dimension| dimension["Value"].as_str())
+}
+
+/// The name in a function's ARN.
+fn function_name(arn: &str) -> Option<String> {
+    arn.split(':').nth(6).map(ToOwned::to_owned)
+}
+
+/// A value in the query of an address.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
