@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use memchr::memchr;
 use serde_json::value::RawValue;
 
 use fields::{Fields, Kinesis, List, Top};
@@ -274,7 +275,7 @@ impl<'a> Record<'a> {
 
 /// `shardId-000000000006:4959…` names the shard before the colon.
 fn shard_of(event_id: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    let colon = event_id.find(':').filter(|at| *at > 0)?;
+    let colon = memchr(b':', event_id.as_bytes()).filter(|at| *at > 0)?;
     Some(match event_id {
         Cow::Borrowed(text) => Cow::Borrowed(&text[..colon]),
         Cow::Owned(text) => Cow::Owned(text[..colon].to_owned()),

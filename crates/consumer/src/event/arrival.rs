@@ -7,6 +7,30 @@ use jiff::Timestamp;
 /// Floating point would not do: `1480641523.477` has no exact double, and a library that reads the
 /// fraction as a count of milliseconds turns `.47` into 47 ms.
 pub(super) fn decimal_seconds(json: &str) -> Option<Timestamp> {
+    usual_seconds(json).or_else(|| any_seconds(json))
+}
+
+/// `1763683200.487`, as Lambda writes it: digits, and at most nine after the point.
+fn usual_seconds(json: &str) -> Option<Timestamp> {
+    // Ten are enough until the year 2286.
+    const DIGITS_MAX: usize = 10;
+    let number = |text: &str| {
+        text.bytes().try_fold(0_i64, |number, byte| {
+            byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+        })
+    };
+    let at = json.bytes().position(|byte| byte == b'.').unwrap_or(json.len());
+    let (whole, fraction) = json.split_at_checked(at)?;
+    let fraction = fraction.get(1..).unwrap_or_default();
+    if whole.is_empty() || whole.len() > DIGITS_MAX || fraction.len() > 9 {
+        return None;
+    }
+    let power = 10_i64.pow(9 - u32::try_from(fraction.len()).ok()?);
+    let nanos = i32::try_from(number(fraction)? * power).ok()?;
+    Timestamp::new(number(whole)?, nanos).ok()
+}
+
+fn any_seconds(json: &str) -> Option<Timestamp> {
     // No instant that can be named needs more; the limit keeps the powers of ten within `i128`.
     const DIGITS_MAX: usize = 28;
     let text = json.trim_matches('"');
@@ -33,6 +57,8 @@ pub(super) fn decimal_seconds(json: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -63,6 +89,24 @@ mod tests {
         for (json, expected) in cases {
             let found = decimal_seconds(json).map(|at| at.to_string());
             assert_eq!(found.as_deref(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_lambda_writes_is_read_at_once() {
+        for json in ["1763683200.487", "1763683200", "1.5", "9999999999.999999999"] {
+            assert_eq!(usual_seconds(json), any_seconds(json), "{json}");
+            assert!(usual_seconds(json).is_some(), "{json}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn both_ways_say_the_same(json in "\"?-?[0-9]{0,12}(\\.[0-9.e]{0,11})?\"?") {
+            let usual = usual_seconds(&json);
+            prop_assert!(usual.is_none() || usual == any_seconds(&json), "{usual:?}");
         }
     }
 }
