@@ -6,6 +6,7 @@
 //! a call because of what is in it, the call is made again in halves, until the record at fault is
 //! alone and the others are delivered.
 
+#[macro_use]
 mod deliver;
 mod entry;
 mod split;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use tidegate_consumer::{BoxError, Outcome, PoisonReason, Record};
+use tidegate_consumer::{BoxError, BulkLimits, Outcome, PoisonReason, Record};
 use tidegate_consumer::{Received, Scope};
 
 use super::split::{Limits, Piece, split};
@@ -45,6 +45,9 @@ pub(crate) trait Service {
     /// What one call may hold.
     fn limits(&self) -> Limits;
 
+    /// How many records it is handed at once, which may be several calls.
+    fn bulk(&self) -> BulkLimits;
+
     /// Makes a record what the service wants; `index` tells the entries of a call apart.
     ///
     /// # Errors
@@ -64,6 +67,26 @@ pub(crate) trait Service {
         entries: &[&Self::Entry],
         within: Duration,
     ) -> impl Future<Output = Result<Vec<Verdict>, CallError>>;
+}
+
+/// Makes a [`Service`] a handler of records. No other crate's trait can be implemented for every
+/// service at once.
+macro_rules! handles {
+    ($sink:ty) => {
+        impl<T: AsRef<[u8]>> tidegate_consumer::BatchHandler<T> for $sink {
+            fn limits(&self) -> tidegate_consumer::BulkLimits {
+                $crate::sink::deliver::Service::bulk(self)
+            }
+
+            async fn handle(
+                &self,
+                records: &[tidegate_consumer::Received<'_, T>],
+                scope: &tidegate_consumer::Scope<'_>,
+            ) -> Vec<tidegate_consumer::Outcome> {
+                $crate::sink::deliver::deliver(self, records, scope).await
+            }
+        }
+    };
 }
 
 /// Delivers records, and says what became of each.

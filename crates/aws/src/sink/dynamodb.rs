@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tidegate_consumer::{BatchHandler, BulkLimits, Outcome, PoisonReason, Received, Record, Scope};
+use tidegate_consumer::{BulkLimits, Outcome, PoisonReason, Record};
 
 use self::attributes::{Attributes, MappingError};
 use super::Connections;
-use super::deliver::{Service, Verdict, deliver};
+use super::deliver::{Service, Verdict};
 use super::entry::delivery_id;
 use super::split::{Limits, Piece};
 use crate::call::{self, CallError};
@@ -44,29 +44,25 @@ impl DynamoSink {
     }
 }
 
-impl<T: AsRef<[u8]>> BatchHandler<T> for DynamoSink {
-    fn limits(&self) -> BulkLimits {
-        // Items of the records' own identity are never written twice, in whatever order.
-        let own = self.key.is_empty();
-        BulkLimits { records: 20 * LIMITS.entries, bytes: 16 << 20, one_per_key: !own }
-    }
-
-    async fn handle(&self, records: &[Received<'_, T>], scope: &Scope<'_>) -> Vec<Outcome> {
-        deliver(self, records, scope).await
-    }
-}
-
 /// An item, and the key by which an answer names it.
 pub(crate) struct Entry {
     item: Box<RawValue>,
     key: String,
 }
 
+handles!(DynamoSink);
+
 impl Service for DynamoSink {
     type Entry = Entry;
 
     fn limits(&self) -> Limits {
         LIMITS
+    }
+
+    fn bulk(&self) -> BulkLimits {
+        // Items of the records' own identity are never written twice, in whatever order.
+        let own = self.key.is_empty();
+        BulkLimits { records: 20 * LIMITS.entries, bytes: 16 << 20, one_per_key: !own }
     }
 
     fn entry(&self, _: usize, data: &[u8], record: &Record<'_>) -> Result<Entry, Outcome> {

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use tidegate_consumer::Record;
+use tidegate_consumer::{Outcome, PoisonReason, Record};
+
+use super::deliver::poison;
 
 /// What identifies a delivery: `SHARD:SEQUENCE`, and of a user record of an aggregate
 /// `SHARD:SEQUENCE:PLACE`. A record that comes again has the same.
@@ -23,17 +25,21 @@ pub fn delivery_id(record: &Record<'_>) -> String {
 
 /// The payload as one line: JSON with its line breaks as spaces, which mean the same between its
 /// parts and cannot stand within its texts; any other text that has a line break as a JSON string.
-pub fn line(data: &[u8]) -> Vec<u8> {
+///
+/// # Errors
+/// The record's end where it has a line break and is no text: what was read back would not be it.
+pub fn line(data: &[u8]) -> Result<Vec<u8>, Outcome> {
     let data = data.trim_ascii_end();
     if !data.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-        return data.to_vec();
+        return Ok(data.to_vec());
     }
     if serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok() {
         let space = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
-        return data.iter().map(space).collect();
+        return Ok(data.iter().map(space).collect());
     }
-    // A text always serializes.
-    serde_json::to_vec(&String::from_utf8_lossy(data)).unwrap_or_default()
+    let text = std::str::from_utf8(data)
+        .map_err(|error| Outcome::Poison(PoisonReason::Utf8, error.into()))?;
+    serde_json::to_vec(text).map_err(|error| poison(error.into()))
 }
 
 #[cfg(test)]
@@ -50,7 +56,10 @@ mod tests {
             ("", ""),
         ];
         for (data, expected) in cases {
-            assert_eq!(String::from_utf8(line(data.as_bytes())).unwrap(), expected);
+            assert_eq!(String::from_utf8(line(data.as_bytes()).unwrap()).unwrap(), expected);
         }
+        assert_eq!(line(b"\xff").unwrap(), b"\xff");
+        let refused = format!("{:?}", line(b"\xff\n\xff"));
+        assert!(refused.starts_with("Err(Poison(Utf8, "), "{refused}");
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_consumer::{BatchHandler, BulkLimits, Outcome, Received, Record, Scope};
+use tidegate_consumer::{BulkLimits, Outcome, Record};
 
 use super::Connections;
-use super::deliver::{Service, Verdict, deliver, poison};
+use super::deliver::{Service, Verdict, poison};
 use super::split::{Limits, Piece};
 use crate::call::{CallError, JsonService};
 
@@ -33,27 +33,23 @@ impl FirehoseSink {
     }
 }
 
-impl<T: AsRef<[u8]>> BatchHandler<T> for FirehoseSink {
-    fn limits(&self) -> BulkLimits {
-        BulkLimits { records: 4 * LIMITS.entries, bytes: 4 * LIMITS.bytes, one_per_key: false }
-    }
-
-    async fn handle(&self, records: &[Received<'_, T>], scope: &Scope<'_>) -> Vec<Outcome> {
-        deliver(self, records, scope).await
-    }
-}
-
 /// A record in base64, and its length before.
 pub(crate) struct Entry {
     data: String,
     bytes: usize,
 }
 
+handles!(FirehoseSink);
+
 impl Service for FirehoseSink {
     type Entry = Entry;
 
     fn limits(&self) -> Limits {
         LIMITS
+    }
+
+    fn bulk(&self) -> BulkLimits {
+        BulkLimits { records: 4 * LIMITS.entries, bytes: 4 * LIMITS.bytes, one_per_key: false }
     }
 
     fn entry(&self, _: usize, data: &[u8], _: &Record<'_>) -> Result<Entry, Outcome> {

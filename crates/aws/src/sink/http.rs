@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tidegate_consumer::{BatchHandler, BulkLimits, Outcome, Received, Record, Scope};
+use tidegate_consumer::{BulkLimits, Outcome, Record};
 
 use super::Connections;
-use super::deliver::{Service, Verdict, deliver};
+use super::deliver::{Service, Verdict};
 use super::entry::{delivery_id, line};
 use super::split::{Limits, Piece};
 use crate::call::{Answer, Ask, CallError, Fate};
@@ -38,23 +38,13 @@ impl HttpSink {
     }
 }
 
-impl<T: AsRef<[u8]>> BatchHandler<T> for HttpSink {
-    fn limits(&self) -> BulkLimits {
-        // A request is taken as a whole or not at all. A handler that sent several of one would
-        // break the order of a key: the first may have to come again while the second is taken.
-        BulkLimits { records: self.records, bytes: BYTES_MAX, one_per_key: false }
-    }
-
-    async fn handle(&self, records: &[Received<'_, T>], scope: &Scope<'_>) -> Vec<Outcome> {
-        deliver(self, records, scope).await
-    }
-}
-
 /// A record and its identity.
 pub(crate) struct Entry {
     body: Vec<u8>,
     id: String,
 }
+
+handles!(HttpSink);
 
 impl Service for HttpSink {
     type Entry = Entry;
@@ -63,8 +53,14 @@ impl Service for HttpSink {
         Limits { entries: self.records, bytes: BYTES_MAX }
     }
 
+    fn bulk(&self) -> BulkLimits {
+        // A request is taken as a whole or not at all. A handler that sent several of one would
+        // break the order of a key: the first may have to come again while the second is taken.
+        BulkLimits { records: self.records, bytes: BYTES_MAX, one_per_key: false }
+    }
+
     fn entry(&self, _: usize, data: &[u8], record: &Record<'_>) -> Result<Entry, Outcome> {
-        let body = if self.records == 1 { data.to_vec() } else { line(data) };
+        let body = if self.records == 1 { data.to_vec() } else { line(data)? };
         Ok(Entry { body, id: delivery_id(record) })
     }
 

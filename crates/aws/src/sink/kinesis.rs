@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
-use tidegate_consumer::{BatchHandler, BulkLimits, Outcome, Received, Record, Scope};
+use tidegate_consumer::{BulkLimits, Outcome, Record};
 
 use super::Connections;
-use super::deliver::{Service, Verdict, deliver};
+use super::deliver::{Service, Verdict};
 use super::split::{Limits, Piece};
 use crate::call::{CallError, JsonService};
 
@@ -31,16 +31,6 @@ impl KinesisSink {
     }
 }
 
-impl<T: AsRef<[u8]>> BatchHandler<T> for KinesisSink {
-    fn limits(&self) -> BulkLimits {
-        BulkLimits { records: LIMITS.entries, bytes: LIMITS.bytes, one_per_key: true }
-    }
-
-    async fn handle(&self, records: &[Received<'_, T>], scope: &Scope<'_>) -> Vec<Outcome> {
-        deliver(self, records, scope).await
-    }
-}
-
 /// A record as `PutRecords` takes it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -53,11 +43,17 @@ pub(crate) struct Entry {
     bytes: usize,
 }
 
+handles!(KinesisSink);
+
 impl Service for KinesisSink {
     type Entry = Entry;
 
     fn limits(&self) -> Limits {
         LIMITS
+    }
+
+    fn bulk(&self) -> BulkLimits {
+        BulkLimits { records: LIMITS.entries, bytes: LIMITS.bytes, one_per_key: true }
     }
 
     fn entry(&self, _: usize, data: &[u8], record: &Record<'_>) -> Result<Entry, Outcome> {

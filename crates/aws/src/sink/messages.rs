@@ -1,10 +1,11 @@
 //! What SQS and SNS have in common: texts, groups of FIFO, and blame.
 
 use sha2::{Digest, Sha256};
-use tidegate_consumer::{BoxError, Outcome, Record};
+use tidegate_consumer::{BoxError, BulkLimits, Outcome, Record};
 
 use super::deliver::{Verdict, poison};
 use super::entry::delivery_id;
+use super::split::Limits;
 use crate::call::error::not_of_the_record;
 
 /// A record as a message.
@@ -50,6 +51,14 @@ impl Entry {
         });
         Ok(Self { id: id.to_string(), text: text.to_owned(), fifo })
     }
+}
+
+/// How many records are handed over at once. A queue or a topic of FIFO keeps the order of a key by
+/// one call after the other, each with one record of it.
+pub(crate) const fn bulk(fifo: bool, limits: Limits) -> BulkLimits {
+    let calls = if fifo { 1 } else { 20 };
+    let Limits { entries, bytes } = limits;
+    BulkLimits { records: calls * entries, bytes: calls * bytes, one_per_key: fifo }
 }
 
 /// The characters of a message ("SendMessage", Amazon SQS API Reference, 2026-11); one other fails the

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use tidegate_consumer::{BatchHandler, BulkLimits, Outcome, PoisonReason, Received, Record, Scope};
+use tidegate_consumer::{BulkLimits, Outcome, PoisonReason, Record};
 
 use super::Connections;
-use super::deliver::{Service, Verdict, deliver};
+use super::deliver::{Service, Verdict};
 use super::entry::{delivery_id, line};
 use super::split::{Limits, Piece};
 use crate::call::{Answer, Ask, CallError, Fate};
@@ -48,27 +48,23 @@ impl OpenSearchSink {
     }
 }
 
-impl<T: AsRef<[u8]>> BatchHandler<T> for OpenSearchSink {
-    fn limits(&self) -> BulkLimits {
-        BulkLimits { records: LIMITS.entries, bytes: LIMITS.bytes, one_per_key: self.key.is_some() }
-    }
-
-    async fn handle(&self, records: &[Received<'_, T>], scope: &Scope<'_>) -> Vec<Outcome> {
-        deliver(self, records, scope).await
-    }
-}
-
 /// The two lines of a document.
 pub(crate) struct Entry {
     lines: Vec<u8>,
     id: String,
 }
 
+handles!(OpenSearchSink);
+
 impl Service for OpenSearchSink {
     type Entry = Entry;
 
     fn limits(&self) -> Limits {
         LIMITS
+    }
+
+    fn bulk(&self) -> BulkLimits {
+        BulkLimits { records: LIMITS.entries, bytes: LIMITS.bytes, one_per_key: self.key.is_some() }
     }
 
     fn entry(&self, _: usize, data: &[u8], record: &Record<'_>) -> Result<Entry, Outcome> {
@@ -124,7 +120,7 @@ impl OpenSearchSink {
         }
         let mut lines = json!({ action: {"_id": id} }).to_string().into_bytes();
         lines.push(b'\n');
-        lines.extend(line(data));
+        lines.extend(line(data)?);
         lines.push(b'\n');
         Ok(Entry { lines, id })
     }

@@ -1,16 +1,17 @@
 //! A bucket: objects of many records, one a line, compressed.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tidegate_consumer::envelope::ErrorText;
-use tidegate_consumer::{BatchHandler, BulkLimits, Outcome, Received, Record, Scope};
+use tidegate_consumer::{BulkLimits, Outcome, Record};
 
 use super::Connections;
-use super::deliver::{again_within, call_time};
+use super::deliver::{Service, Verdict};
 use super::entry::line;
-use crate::call::{CallError, Fate, Object};
+use super::split::{Limits, Piece};
+use crate::call::{CallError, Object};
 
 /// Records of an object, which is as many as a batch can have ("Lambda event source mappings", AWS
 /// Lambda Developer Guide, 2026-11), unless they are parts of aggregates.
@@ -41,76 +42,77 @@ impl S3Sink {
         };
         Self { bucket: bucket.into(), prefix, connections }
     }
-
-    async fn put(&self, key: &str, body: Vec<u8>, scope: &Scope<'_>) -> Result<(), CallError> {
-        let object = Object {
-            bucket: &self.bucket,
-            key,
-            headers: vec![
-                ("content-type", "application/x-ndjson".to_owned()),
-                ("content-encoding", "gzip".to_owned()),
-            ],
-            body,
-        };
-        let caller = self.connections.caller().await;
-        let answer = caller.put_object(object, call_time(scope)).await?;
-        if answer.status == 200 { Ok(()) } else { Err(CallError::of_service(&answer)) }
-    }
 }
 
-impl<T: AsRef<[u8]>> BatchHandler<T> for S3Sink {
-    fn limits(&self) -> BulkLimits {
+handles!(S3Sink);
+
+/// A record as a line, and what of it the object is named after.
+pub(crate) struct Entry {
+    line: Vec<u8>,
+    folder: String,
+    number: String,
+}
+
+impl Service for S3Sink {
+    type Entry = Entry;
+
+    fn limits(&self) -> Limits {
+        Limits { entries: RECORDS_MAX, bytes: BYTES_MAX }
+    }
+
+    fn bulk(&self) -> BulkLimits {
         // An object is written as a whole or not at all.
         BulkLimits { records: RECORDS_MAX, bytes: BYTES_MAX, one_per_key: false }
     }
 
-    async fn handle(&self, records: &[Received<'_, T>], scope: &Scope<'_>) -> Vec<Outcome> {
-        let all = |outcome: &dyn Fn() -> Outcome| records.iter().map(|_| outcome()).collect();
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return vec![] };
-        let key = format!("{}{}", self.prefix, key(first.record(), last.record()));
-        let body = match compressed(records.iter().map(|record| record.item.as_ref())) {
-            Ok(body) => body,
-            Err(error) => return all(&|| Outcome::Retry(error.to_string().into())),
+    fn entry(&self, _: usize, data: &[u8], record: &Record<'_>) -> Result<Entry, Outcome> {
+        Ok(Entry { line: line(data)?, folder: folder(record), number: number(record) })
+    }
+
+    fn piece<'e>(&self, entry: &'e Entry) -> Piece<'e> {
+        Piece { bytes: entry.line.len() + 1, key: None }
+    }
+
+    async fn send(&self, entries: &[&Entry], within: Duration) -> Result<Vec<Verdict>, CallError> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Ok(Vec::new());
         };
-        let mut round = 0;
-        loop {
-            let Err(error) = self.put(&key, body.clone(), scope).await else {
-                return all(&|| Outcome::Done);
-            };
-            round += 1;
-            // An object that is refused says nothing of its records.
-            if error.fate() != Fate::Passes || !again_within(round, scope).await {
-                let text = ErrorText::of(&error).line();
-                return all(&|| Outcome::Retry(text.clone().into()));
-            }
+        let name = format!("{}/{}-{}.ndjson.gz", first.folder, first.number, last.number);
+        let object = Object {
+            bucket: &self.bucket,
+            key: &format!("{}{name}", self.prefix),
+            headers: vec![
+                ("content-type", "application/x-ndjson".to_owned()),
+                ("content-encoding", "gzip".to_owned()),
+            ],
+            body: compressed(entries).map_err(|error| CallError::Request(error.into()))?,
+        };
+        let answer = self.connections.caller().await.put_object(object, within).await?;
+        if answer.status != 200 {
+            return Err(CallError::of_service(&answer));
         }
+        Ok(entries.iter().map(|_| Verdict::Taken).collect())
     }
 }
 
-fn compressed<'a>(records: impl Iterator<Item = &'a [u8]>) -> io::Result<Vec<u8>> {
+fn compressed(entries: &[&Entry]) -> io::Result<Vec<u8>> {
     let mut lines = GzEncoder::new(Vec::new(), Compression::default());
-    for record in records {
-        lines.write_all(&line(record))?;
+    for entry in entries {
+        lines.write_all(&entry.line)?;
         lines.write_all(b"\n")?;
     }
     lines.finish()
 }
 
-/// Where the records from `first` to `last` are written.
-fn key(first: &Record<'_>, last: &Record<'_>) -> String {
+/// Where an object is that begins with this record.
+fn folder(first: &Record<'_>) -> String {
     let part = |text: Option<&str>| text.unwrap_or("unknown").replace('/', "_");
     let stream = first.stream_arn().map(|arn| arn.rsplit('/').next().unwrap_or(arn));
     let hour = first.arrived_at().map_or_else(
         || "date=unknown/hour=unknown".to_owned(),
         |at| at.strftime("date=%Y-%m-%d/hour=%H").to_string(),
     );
-    format!(
-        "stream={}/{hour}/shard={}/{}-{}.ndjson.gz",
-        part(stream),
-        part(first.shard_id()),
-        number(first),
-        number(last)
-    )
+    format!("stream={}/{hour}/shard={}", part(stream), part(first.shard_id()))
 }
 
 /// The sequence number, and of a user record its place in the aggregate.

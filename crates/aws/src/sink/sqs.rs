@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_consumer::{BatchHandler, BulkLimits, Outcome, Received, Record, Scope};
+use tidegate_consumer::{BulkLimits, Outcome, Record};
 
 use super::Connections;
-use super::deliver::{Service, Verdict, deliver};
-use super::messages::{Entry, blamed};
+use super::deliver::{Service, Verdict};
+use super::messages::{self, Entry, blamed};
 use super::split::{Limits, Piece};
 use crate::call::{self, CallError};
 
@@ -35,26 +35,17 @@ impl SqsSink {
     }
 }
 
-impl<T: AsRef<[u8]>> BatchHandler<T> for SqsSink {
-    fn limits(&self) -> BulkLimits {
-        let calls = if self.fifo() { 1 } else { 20 };
-        BulkLimits {
-            records: calls * LIMITS.entries,
-            bytes: calls * LIMITS.bytes,
-            one_per_key: self.fifo(),
-        }
-    }
-
-    async fn handle(&self, records: &[Received<'_, T>], scope: &Scope<'_>) -> Vec<Outcome> {
-        deliver(self, records, scope).await
-    }
-}
+handles!(SqsSink);
 
 impl Service for SqsSink {
     type Entry = Entry;
 
     fn limits(&self) -> Limits {
         LIMITS
+    }
+
+    fn bulk(&self) -> BulkLimits {
+        messages::bulk(self.fifo(), LIMITS)
     }
 
     fn entry(&self, index: usize, data: &[u8], record: &Record<'_>) -> Result<Entry, Outcome> {

@@ -223,6 +223,26 @@ fn a_bucket_gets_the_batch_as_an_object() {
 }
 
 #[test]
+fn an_object_that_is_too_large_loses_the_record_at_fault() {
+    let answer = |asked: &Asked| {
+        let mut text = String::new();
+        let mut lines = flate2::read::GzDecoder::new(asked.body.as_slice());
+        std::io::Read::read_to_string(&mut lines, &mut text).unwrap();
+        let large = json!("<Error><Code>EntityTooLarge</Code></Error>");
+        if text.contains("large") { (400, large) } else { (200, json!("")) }
+    };
+    let payloads = ["a", "b", "large", "d", "e"];
+    let sink = |_: &Canned, connections| s3::S3Sink::new("lake", "", connections);
+    let (outcomes, asked) = deliver(&payloads, answer, sink);
+    let refused = "handler: it was answered 400 EntityTooLarge";
+    assert_eq!(outcomes, ["done", "done", refused, "done", "done"]);
+    // Whole, in halves, and until it is alone.
+    let names: Vec<_> =
+        asked.iter().filter_map(|asked| asked.line.rsplit('/').next()?.split('.').next()).collect();
+    assert_eq!(names, ["70-74", "70-71", "72-74", "72-72", "73-74"]);
+}
+
+#[test]
 fn a_server_is_posted_each_record() {
     let answer = |asked: &Asked| match asked.body.as_slice() {
         b"bad" => (422, json!("no")),

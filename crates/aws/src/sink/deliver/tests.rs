@@ -20,6 +20,10 @@ impl super::Service for Service {
         Limits { entries: 4, bytes: 100 }
     }
 
+    fn bulk(&self) -> BulkLimits {
+        BulkLimits::default()
+    }
+
     fn entry(&self, _: usize, data: &[u8], _: &Record<'_>) -> Result<String, Outcome> {
         match String::from_utf8_lossy(data).into_owned() {
             text if text == "none" => Err(Outcome::Skip),
