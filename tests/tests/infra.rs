@@ -202,6 +202,8 @@ fn nothing_has_a_fixed_name() {
         ("AWS::Logs::SubscriptionFilter", Some("FilterName")),
         ("AWS::S3::Bucket", Some("BucketName")),
         ("AWS::S3::BucketPolicy", None),
+        ("AWS::SNS::Subscription", None),
+        ("AWS::SNS::Topic", Some("TopicName")),
         ("AWS::Scheduler::Schedule", Some("Name")),
     ]);
     each("", 30, |here, properties| match names.get(here.kind) {
@@ -239,6 +241,23 @@ fn the_ledger_is_what_the_function_writes() {
     ];
     for attribute in attributes {
         let written = format!(".item({attribute},");
+        assert!(code.contains(&written), "the function writes no {attribute}");
+    }
+    assert_eq!(table["TimeToLiveSpecification"]["Enabled"], true);
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+}
+
+#[test]
+fn the_table_of_what_was_delivered_is_what_the_function_writes() {
+    let Some(expanded) = &*EXPANDED else { return };
+    let table = &expanded[Path::new("infra/consumer.yaml")]["Resources"]["Delivered"]["Properties"];
+    let code = text("crates/aws/src/seen.rs");
+    for (name, attribute) in [
+        ("KEY", &table["KeySchema"][0]["AttributeName"]),
+        ("KEY", &table["AttributeDefinitions"][0]["AttributeName"]),
+        ("EXPIRES", &table["TimeToLiveSpecification"]["AttributeName"]),
+    ] {
+        let written = format!("const {name}: &str = {attribute};");
         assert!(code.contains(&written), "the function writes no {attribute}");
     }
     assert_eq!(table["TimeToLiveSpecification"]["Enabled"], true);

@@ -20,5 +20,7 @@ pub mod producer;
 pub mod quarantine;
 #[cfg(feature = "reingest")]
 pub mod reingest;
+#[cfg(feature = "seen")]
+pub mod seen;
 #[cfg(feature = "sink")]
 pub mod sink;

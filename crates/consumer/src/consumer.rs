@@ -25,7 +25,7 @@ use crate::journal::Journal;
 use crate::options::{OnPoison, Options};
 use crate::outcome::{BoxError, Outcome, Panicked, PoisonReason, Stage};
 use crate::patience::{Attempts, TimeLimit, TimedOut};
-use crate::report::{Report, RetryCause};
+use crate::report::{PoisonRecord, Report, RetryCause};
 use crate::seen::Dedupe;
 use crate::settle::Response;
 use crate::store::{Quarantine, QuarantineError};
@@ -57,6 +57,24 @@ pub struct Deadline<'a> {
 impl fmt::Debug for Deadline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Deadline({})", self.at)
+    }
+}
+
+type Tell = dyn Fn(&PoisonRecord, &Call<'_>) + Send + Sync;
+
+/// Who is told of poison as it is found.
+struct Told(Box<Tell>);
+
+impl Told {
+    /// A panic of it loses what it had to say, and no record.
+    fn tell(&self, poison: &PoisonRecord, call: &Call<'_>) {
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.0)(poison, call)));
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
     }
 }
 
@@ -120,6 +138,7 @@ pub struct Consumer<D, H, Q> {
     journal: Option<Journal>,
     dedupe: Option<Dedupe>,
     windows: Option<Windows>,
+    told: Option<Told>,
 }
 
 impl<D, H, Q> Consumer<D, H, Q>
@@ -315,7 +334,7 @@ where
         for held in run.release(at_the_end) {
             let stored = self.store(&held.envelope).await;
             let error = stored.err().map(|error| ErrorText::of(&error).line());
-            if !run.stored(held, error) {
+            if !run.stored(held, error, self.told.as_ref()) {
                 return;
             }
         }

@@ -53,7 +53,9 @@ pub struct Report {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub troubles: Vec<String>,
     /// Each poison record, also one that the store did not keep. A host logs every one, whatever the
-    /// store: it is the one trace that no outage of a store takes away.
+    /// store: it is the one trace that no outage of a store takes away. Logged from here, it is lost
+    /// with an invocation that does not end; see
+    /// [`Consumer::tell_poison`](crate::Consumer::tell_poison).
     #[serde(skip)]
     pub poison: Vec<PoisonRecord>,
     /// Why not all of the batch is settled, if it is not: the first cause.

@@ -152,8 +152,19 @@ pub fn embedded_metrics(
     dimensions: &[(&str, &str)],
     metrics: &[(&str, Unit, f64)],
 ) -> Value {
+    embedded_metrics_by(at, &[dimensions], metrics)
+}
+
+/// The same with several sets of dimensions: each makes metrics of its own. Not more than 30
+/// dimensions fit a set.
+pub fn embedded_metrics_by(
+    at: Timestamp,
+    sets: &[&[(&str, &str)]],
+    metrics: &[(&str, Unit, f64)],
+) -> Value {
     debug_assert!(metrics.len() <= 100, "a document holds at most 100 metrics");
-    let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
+    let names = |set: &[(&str, &str)]| set.iter().map(|(name, _)| json!(name)).collect();
+    let sets_of_names: Vec<Value> = sets.iter().map(|set| names(set)).collect();
     let definitions: Vec<_> =
         metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit.name()})).collect();
     let mut document = Map::new();
@@ -162,11 +173,12 @@ pub fn embedded_metrics(
         json!({
             "Timestamp": at.as_millisecond(),
             "CloudWatchMetrics": [
-                {"Namespace": NAMESPACE, "Dimensions": [names], "Metrics": definitions}
+                {"Namespace": NAMESPACE, "Dimensions": sets_of_names, "Metrics": definitions}
             ],
         }),
     );
-    document.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+    let dimensions = sets.iter().copied().flatten();
+    document.extend(dimensions.map(|(name, value)| ((*name).to_owned(), json!(value))));
     document.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))));
     Value::Object(document)
 }
@@ -221,5 +233,9 @@ mod tests {
                 "StreamName": "orders", "OpenShards": 4.0
             })
         );
+        let both = embedded_metrics_by(at, &[&[("A", "a")], &[("A", "a"), ("B", "b")]], &[]);
+        let sets = &both["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
+        assert_eq!(*sets, json!([["A"], ["A", "B"]]));
+        assert_eq!((&both["A"], &both["B"]), (&json!("a"), &json!("b")));
     }
 }

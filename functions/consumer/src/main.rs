@@ -3,6 +3,7 @@
 mod dedupe;
 mod format;
 mod function;
+mod notify;
 mod settings;
 mod sink;
 mod store;

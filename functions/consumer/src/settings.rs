@@ -8,12 +8,13 @@ use tidegate_aws::call::Connections;
 use tidegate_aws::quarantine::S3Quarantine;
 use tidegate_aws::quarantine::dynamodb::DynamoQuarantine;
 use tidegate_aws::quarantine::sqs::SqsQuarantine;
-use tidegate_consumer::{Dedupe, Expand, Folder, Journal, OnPoison, OnRetry, Options};
+use tidegate_consumer::{Expand, Folder, Journal, OnPoison, OnRetry, Options};
 use tidegate_runtime::clock;
 use tidegate_runtime::settings::{self, SettingsError, Vars};
 
-use crate::dedupe;
-use crate::format::Format;
+use crate::dedupe::{self, Chosen};
+use crate::format::{self, Check, Format};
+use crate::notify::Watch;
 use crate::sink::Sink;
 use crate::sink::parse::{self, Details};
 use crate::store::Store;
@@ -28,11 +29,13 @@ const FORMAT: &str = "TIDEGATE_FORMAT";
 const EXPAND: &str = "TIDEGATE_EXPAND";
 const ON_RETRY: &str = "TIDEGATE_ON_RETRY";
 const ON_POISON: &str = "TIDEGATE_ON_POISON";
+const SCHEMA: &str = "TIDEGATE_SCHEMA";
 const RECORD_TIMEOUT: &str = "TIDEGATE_RECORD_TIMEOUT";
 const MAX_ATTEMPTS: &str = "TIDEGATE_MAX_ATTEMPTS";
 const MAX_AGE: &str = "TIDEGATE_MAX_AGE";
 const JOURNAL: &str = "TIDEGATE_JOURNAL";
 const LANES: &str = "TIDEGATE_LANES";
+const NOTIFY: &str = "TIDEGATE_NOTIFY";
 
 /// More records at the same time than a sink has connections wait for each other.
 const LANES_MAX: usize = 64;
@@ -41,7 +44,7 @@ const LANES_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Settings {
     /// What a record has to be.
-    pub format: Format,
+    pub check: Check,
     /// Where records are delivered to.
     pub sink: Sink,
     /// Where poison records go.
@@ -53,7 +56,9 @@ pub struct Settings {
     /// Where it is noted what is in hand.
     pub journal: Option<Journal>,
     /// What is not delivered twice.
-    pub dedupe: Option<Dedupe>,
+    pub dedupe: Option<Chosen>,
+    /// Which records people want to hear of.
+    pub notify: Option<Watch>,
 }
 
 impl Settings {
@@ -73,6 +78,10 @@ impl Settings {
         let sink = |text: &str| parse::sink(text, details, connections.clone());
         let sink = settings.or(SINK, Sink::log(), sink);
         let format = settings.or(FORMAT, Format::Json, format);
+        let schema = settings.optional(SCHEMA, format::schema);
+        if schema.is_some() && format != Format::Json {
+            settings.reject(SCHEMA, "nothing without TIDEGATE_FORMAT=json");
+        }
         let mut options = Options::default();
         options.on_retry = settings.or(ON_RETRY, options.on_retry, on_retry);
         options.on_poison = settings.or(ON_POISON, options.on_poison, on_poison);
@@ -83,8 +92,18 @@ impl Settings {
         options.max_age = settings.optional(MAX_AGE, age);
         let record_timeout = settings.optional(RECORD_TIMEOUT, settings::duration);
         let journal = settings.optional(JOURNAL, journal);
-        let dedupe = dedupe::read(&mut settings);
-        settings.finish(Self { format, sink, store, options, record_timeout, journal, dedupe })
+        let dedupe = dedupe::read(&mut settings, &connections);
+        let notify = settings.optional(NOTIFY, |text| Watch::new(text, format));
+        settings.finish(Self {
+            check: Check { format, schema },
+            sink,
+            store,
+            options,
+            record_timeout,
+            journal,
+            dedupe,
+            notify,
+        })
     }
 }
 

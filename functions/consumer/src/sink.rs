@@ -18,6 +18,7 @@ use tidegate_consumer::{BatchHandler, BulkLimits, Outcome, Received, Scope};
 use tidegate_runtime::{Level, Log};
 
 use crate::format::Checked;
+use crate::notify::Watch;
 
 /// A sink, and what the setting says of it.
 #[derive(Debug)]
@@ -70,6 +71,8 @@ pub struct Delivery {
     pub sink: Sink,
     /// Where its lines go.
     pub log: Arc<Log>,
+    /// What counts the records that people want to hear of.
+    pub watch: Option<Arc<Watch>>,
 }
 
 type Records<'r, 'd> = [Received<'r, Checked<'d>>];
@@ -93,6 +96,20 @@ impl<'d> BatchHandler<Checked<'d>> for Delivery {
     }
 
     async fn handle(&self, records: &Records<'_, 'd>, scope: &Scope<'_>) -> Vec<Outcome> {
+        // In a box: the futures of nine sinks are a type that the compiler follows only so deep.
+        let outcomes = Box::pin(self.deliver(records, scope)).await;
+        if let Some(watch) = &self.watch {
+            // Only what was delivered: what comes again is counted when it does.
+            let delivered = records.iter().zip(&outcomes);
+            let delivered = delivered.filter(|(_, outcome)| matches!(outcome, Outcome::Done));
+            delivered.for_each(|(record, _)| watch.see(record.item.data));
+        }
+        outcomes
+    }
+}
+
+impl Delivery {
+    async fn deliver<'d>(&self, records: &Records<'_, 'd>, scope: &Scope<'_>) -> Vec<Outcome> {
         match &self.sink.kind {
             Kind::Log => records.iter().map(|record| self.tell(record)).collect(),
             Kind::DynamoDb(sink) => sink.handle(records, scope).await,
@@ -105,9 +122,7 @@ impl<'d> BatchHandler<Checked<'d>> for Delivery {
             Kind::Sqs(sink) => sink.handle(records, scope).await,
         }
     }
-}
 
-impl Delivery {
     fn tell(&self, received: &Received<'_, Checked<'_>>) -> Outcome {
         let record = received.record();
         let facts = json!({

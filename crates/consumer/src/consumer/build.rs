@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Consumer, catch};
+use super::{Call, Consumer, Told, catch};
 use crate::decode::Decoder;
 use crate::event::Window;
 use crate::handler::RecordHandler;
@@ -13,6 +13,7 @@ use crate::journal::Journal;
 use crate::options::Options;
 use crate::outcome::BoxError;
 use crate::patience::{Attempts, TimeLimit};
+use crate::report::PoisonRecord;
 use crate::seen::Dedupe;
 use crate::store::Quarantine;
 use crate::window::{WindowHandler, Windows};
@@ -35,6 +36,7 @@ where
             journal: None,
             dedupe: None,
             windows: None,
+            told: None,
         }
     }
 
@@ -81,6 +83,18 @@ where
     #[must_use]
     pub fn windows(mut self, handler: impl WindowHandler + 'static) -> Self {
         self.windows = Some(Windows::new(handler));
+        self
+    }
+
+    /// The same, telling of each poison record as soon as its store has answered: a line of the log
+    /// that is written then is there also when the invocation does not come to its end. The report
+    /// has them too.
+    #[must_use]
+    pub fn tell_poison(
+        mut self,
+        tell: impl Fn(&PoisonRecord, &Call<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.told = Some(Told(Box::new(tell)));
         self
     }
 

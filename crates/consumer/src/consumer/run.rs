@@ -1,14 +1,17 @@
 //! The state of one batch: what is settled, what may still be started, and what waits for the
 //! breaker. Lanes share it.
 
+mod breaker;
+
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::breaker::Judgement;
 use super::chunk::{KnownBy, Unit, Units};
-use super::{Call, Deadline};
+use super::{Call, Deadline, Told};
 use crate::envelope::{Envelope, ErrorText};
 use crate::event::Record;
 use crate::handler::Scope;
@@ -38,16 +41,6 @@ pub(super) struct Held {
     pub(super) envelope: Envelope,
 }
 
-/// What the breaker says of the batch.
-#[derive(Debug, PartialEq, Eq)]
-enum Judgement {
-    /// So far neither.
-    Open,
-    /// Whatever else comes, it is no outage.
-    Poison,
-    Outage,
-}
-
 pub(super) struct Run<'c> {
     pub(super) call: &'c Call<'c>,
     entry: Option<&'c Entry<'c>>,
@@ -64,6 +57,7 @@ struct State {
     /// Keys with a poison record, and which that is.
     parked: HashMap<String, String>,
     held: Vec<Held>,
+    held_bytes: usize,
     /// Poison on its own account, and not for one before it.
     poison: u64,
     started: Option<Timestamp>,
@@ -88,6 +82,7 @@ impl<'c> Run<'c> {
             fenced: HashSet::new(),
             parked: HashMap::new(),
             held: Vec::new(),
+            held_bytes: 0,
             poison: 0,
             started: None,
             slowest: SignedDuration::ZERO,
@@ -248,6 +243,7 @@ impl<'c> Run<'c> {
             }
         }
         let seen = PoisonRecord::new(record, reason, &envelope);
+        state.held_bytes += breaker::bytes(&envelope);
         state.held.push(Held { index, key: key.map(ToOwned::to_owned), reason, seen, envelope });
     }
 
@@ -256,7 +252,7 @@ impl<'c> Run<'c> {
         let mut state = self.state();
         match state.judge(self.options, self.call.now) {
             Judgement::Outage => {
-                let held = std::mem::take(&mut state.held);
+                let held = state.take_held();
                 if let Some(first) = held.into_iter().min_by_key(|held| held.index) {
                     let error = format!(
                         "{} of {} records are poison, which is taken for an outage; the first: {}: {}",
@@ -269,15 +265,18 @@ impl<'c> Run<'c> {
                 Vec::new()
             }
             Judgement::Open if !at_the_end => Vec::new(),
-            Judgement::Open | Judgement::Poison => std::mem::take(&mut state.held),
+            Judgement::Open | Judgement::Poison => state.take_held(),
         }
     }
 
     /// The envelope is stored, or it is not and the record comes again. Says whether to go on.
-    pub(super) fn stored(&self, held: Held, error: Option<String>) -> bool {
-        let mut state = self.state();
+    pub(super) fn stored(&self, held: Held, error: Option<String>, told: Option<&Told>) -> bool {
         let Held { index, key, reason, mut seen, .. } = held;
         seen.store_error.clone_from(&error);
+        if let Some(told) = told {
+            told.tell(&seen, self.call);
+        }
+        let mut state = self.state();
         let Some(error) = error else {
             state.report.poison.push(seen);
             state.settlement.settle(index);
@@ -355,28 +354,6 @@ impl State {
             }
             // Also where the key is not known, and could be any.
             None => self.stopped = true,
-        }
-    }
-
-    fn judge(&self, options: &Options, now: Timestamp) -> Judgement {
-        let Some(breaker) = options.breaker else { return Judgement::Poison };
-        if self.poison == 0 {
-            return Judgement::Open;
-        }
-        let arrival = self.held.first().and_then(|held| held.seen.record.approximate_arrival);
-        if arrival.is_none_or(|at| now.duration_since(at) > breaker.patience) {
-            return Judgement::Poison;
-        }
-        let received = self.report.received;
-        let least = (received * breaker.percent_min).div_ceil(100).max(breaker.records_min);
-        let blocked = self.held.iter().filter(|held| held.reason == PoisonReason::BlockedBy);
-        let sound = self.report.delivered + self.report.skipped + blocked.count() as u64;
-        if self.poison >= least {
-            Judgement::Outage
-        } else if received.saturating_sub(sound) < least {
-            Judgement::Poison
-        } else {
-            Judgement::Open
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Aggregates of the Kinesis Producer Library: each user record is one of its own.
 
+use std::task::Poll;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidegate_consumer::envelope::PayloadEncoding;
-use tidegate_consumer::{Consumer, Json, LogOnly, Options, Raw, Record};
+use tidegate_consumer::{Consumer, Json, LogOnly, Options, Raw, Record, Text};
 use tidegate_kpl::{Aggregator, HashRange, MAGIC};
 
 use crate::batch::{ALL_SETTLED, Bench, CALL, check_sums, entry, event, names, number, text, told};
@@ -98,6 +100,63 @@ fn user_records_of_another_shard_are_kept() {
     let processed = bench.process(&event(&[entry(0, &aggregate.data)])).unwrap();
     assert_eq!(text(&processed), ALL_SETTLED);
     assert_eq!(bench.delivered(), [10, 11, 12, 13]);
+}
+
+/// A producer puts a user record into an aggregate, whose own key is that of all of them, or alone
+/// under its own. Within a batch the lanes go by the user's key either way.
+#[test]
+fn a_key_keeps_its_order_in_aggregates_and_beside_them() {
+    let keys = ["a", "b", "c", "d", "e"];
+    let mut number = 0;
+    let mut next = |keys: &[&str]| {
+        let mut aggregator = Aggregator::new(usize::MAX);
+        for key in keys {
+            aggregator.push(key, None, format!("{key} {number}").as_bytes()).unwrap();
+            number += 1;
+        }
+        aggregator.take().unwrap()
+    };
+    let mut entries = Vec::new();
+    for round in 0..8 {
+        let index = entries.len();
+        // One user record alone is no aggregate, and has its own key.
+        let (data, own) = if round % 2 == 0 {
+            (next(&[keys, keys].concat()).data, "a")
+        } else {
+            let single = next(&keys[round % 5..=round % 5]);
+            (single.data, keys[round % 5])
+        };
+        let mut entry = entry(index, &data);
+        entry["kinesis"]["partitionKey"] = json!(own);
+        entries.push(entry);
+    }
+    let handled = std::cell::RefCell::new(Vec::new());
+    let handler = async |text: &str, _: &Record<'_>| {
+        // Those of one key take longer than those of another.
+        let turns = text.bytes().next().map_or(0, |key| usize::from(key % 7));
+        for _ in 0..turns {
+            let mut waited = false;
+            std::future::poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        let (key, number) = text.split_once(' ').unwrap();
+        handled.borrow_mut().push((key.to_owned(), number.parse::<u32>().unwrap()));
+    };
+    let mut options = Options::default();
+    options.lanes = std::num::NonZeroUsize::new(4).unwrap();
+    let consumer = Consumer::new(Text, handler, LogOnly).with(options);
+    let processed = pollster::block_on(consumer.process(&event(&entries), &CALL)).unwrap();
+    assert_eq!(text(&processed), ALL_SETTLED);
+    let handled = handled.take();
+    assert_eq!(handled.len(), 4 * 10 + 4);
+    assert!(!handled.is_sorted_by_key(|(_, number)| *number), "the lanes did not overtake");
+    for key in keys {
+        let own: Vec<_> = handled.iter().filter(|(of, _)| of == key).collect();
+        assert!(own.is_sorted_by_key(|(_, number)| *number), "{own:?}");
+    }
 }
 
 #[test]

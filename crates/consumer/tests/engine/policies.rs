@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tidegate_consumer::report::RetryCause;
 use tidegate_consumer::{Breaker, Call, Deadline, OnPoison, OnRetry, Options, Report};
 
-use crate::batch::{ALL_SETTLED, Bench, CALL, altered, check_poison, event, names, number, text};
+use crate::batch::{
+    ALL_SETTLED, Bench, CALL, altered, check_poison, entry, event, names, number, text, told,
+};
 
 /// A batch written as `a:deliver b:retry …`: each word a partition key and what the handler does.
 pub fn batch(words: &str) -> Vec<u8> {
@@ -202,6 +204,33 @@ fn a_batch_of_poison_is_an_outage() {
             poison + sound,
         );
         assert_eq!(retry.error, expected);
+    }
+}
+
+/// What a record expands to, or a log event's envelope, can be far more than an event.
+#[test]
+fn poison_waits_for_the_breaker_within_bounds() {
+    // Up to 40 of the batch have 2 MiB each, of which 32 MiB may wait; whether the poison is taken for
+    // an outage, though the 90 % of the whole are out of sight.
+    for (sound, outage) in [(0, true), (6, false)] {
+        let large = "x".repeat(1_200_000);
+        let entries: Vec<_> = (0..100)
+            .map(|index| match index {
+                _ if index < sound || index >= 40 => told(index, "deliver"),
+                _ => entry(index, large.as_bytes()),
+            })
+            .collect();
+        let bench = Bench::default();
+        let report = bench.process(&event(&entries)).unwrap().report;
+        if outage {
+            let error = report.retry.as_ref().unwrap().error.clone();
+            let start =
+                "21 of 100 records are poison, which is taken for an outage; the first: parse";
+            assert!(error.starts_with(start), "{error}");
+        } else {
+            let large = 40 - sound as u64;
+            assert_eq!(counts(&report), [100 - large, 0, large, 0, 0]);
+        }
     }
 }
 

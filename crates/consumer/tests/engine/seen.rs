@@ -100,6 +100,46 @@ fn what_was_delivered_is_not_delivered_again() {
     }
 }
 
+/// While a stream is resharded, a producer puts the user records of an aggregate that reached the
+/// wrong shard once more, in another: what was delivered is known by a key of the user's own.
+#[test]
+fn what_a_reshard_brings_twice_is_known_by_its_key() {
+    let before = aggregate(0, [&b"order 1"[..], b"order 2", b"order 3"]);
+    let mut after = aggregate(1, [&b"order 2"[..], b"order 3", b"order 4"]);
+    let id = after["eventID"].as_str().unwrap().replace("shardId-000000000006", "shardId-7");
+    after["eventID"] = id.into();
+    let ends = invocations(&Options::default(), by_text(), false, &[vec![before], vec![after]]);
+    assert_eq!(ends, [end(&["order 1", "order 2", "order 3"], 0), end(&["order 4"], 2)]);
+}
+
+/// An invocation that ends in the middle leaves nothing that holds up what comes again.
+#[test]
+fn what_was_cut_off_is_delivered_when_it_comes_again() {
+    let memory = Arc::new(Recent::new(100));
+    let batch = event(&texts(&["a", "b", "c"]));
+    let delivered = std::cell::RefCell::new(Vec::new());
+    let cut = std::cell::Cell::new(true);
+    let handler = async |text: &str, _: &Record<'_>| {
+        if text == "b" && cut.get() {
+            std::future::pending::<()>().await;
+        }
+        delivered.borrow_mut().push(text.to_owned());
+    };
+    let consumer = Consumer::new(Text, &handler, Memory::default())
+        .dedupe(Dedupe::by_delivery(memory.clone()));
+    let mut running = Box::pin(consumer.process(&batch, &CALL));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(running.as_mut().poll(&mut context).is_pending());
+    drop(running);
+    assert_eq!(delivered.take(), ["a"]);
+
+    cut.set(false);
+    let processed = pollster::block_on(consumer.process(&batch, &CALL)).unwrap();
+    assert_eq!(text(&processed), ALL_SETTLED);
+    // What was delivered and not yet marked is delivered once more, and none is left out.
+    assert_eq!(delivered.take(), ["a", "b", "c"]);
+}
+
 #[test]
 fn the_oldest_is_forgotten() {
     let batches = ["a", "b", "c", "a"].map(|text| texts(&[text]));

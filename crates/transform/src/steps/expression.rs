@@ -10,7 +10,7 @@ use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Program, Value};
 
 use self::native::Native;
-pub(crate) use self::native::Truth;
+pub use self::native::Truth;
 use crate::record::Record;
 use crate::scope::Scope;
 use crate::value::Kind;

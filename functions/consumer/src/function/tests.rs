@@ -2,11 +2,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_consumer::Envelope;
+use tidegate_tests::canned::Canned;
 
 use super::*;
 
@@ -30,6 +32,8 @@ impl Write for Captured {
     }
 }
 
+type Answer = Result<String, FunctionError>;
+
 /// A function and what it logs.
 struct Bench {
     function: StreamConsumer,
@@ -48,7 +52,13 @@ impl Bench {
     }
 
     /// Invokes it; returns its answer and the lines since the last look.
-    fn invoke(&self, event: Vec<u8>) -> (Result<String, FunctionError>, Vec<Value>) {
+    fn invoke(&self, event: Vec<u8>) -> (Answer, Vec<Value>) {
+        let (answer, lines) = self.invoke_for(Duration::from_secs(60), event);
+        (answer.unwrap(), lines)
+    }
+
+    /// The same; no answer when there is none within this time.
+    fn invoke_for(&self, time: Duration, event: Vec<u8>) -> (Option<Answer>, Vec<Value>) {
         let start = std::mem::take(&mut *self.captured.0.lock().unwrap());
         assert!(start.starts_with(b"{") || start.is_empty());
         let invocation = Invocation {
@@ -59,11 +69,14 @@ impl Bench {
             trace_id: None,
             deadline: Timestamp::MAX,
         };
-        let answer = pollster::block_on(self.function.invoke(invocation));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(async {
+            tokio::time::timeout(time, Box::pin(self.function.invoke(invocation))).await.ok()
+        });
         let text =
             String::from_utf8(std::mem::take(&mut *self.captured.0.lock().unwrap())).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        (answer.map(|body| String::from_utf8(body).unwrap()), lines)
+        (answer.map(|answer| answer.map(|body| String::from_utf8(body).unwrap())), lines)
     }
 }
 
@@ -81,16 +94,38 @@ fn names(line: &Value, names: [&str; 6]) -> Vec<u64> {
     names.iter().map(|name| line[*name].as_f64().unwrap() as u64).collect()
 }
 
-/// The counts of the last two lines, which are the batch and its metrics and say the same.
+/// How many records of each reason the lines count as metrics.
+fn measured_by_reason(lines: &[Value]) -> BTreeMap<String, u64> {
+    let mut reasons = BTreeMap::new();
+    for line in lines.iter().filter(|line| line["_aws"].is_object()) {
+        if let Some(count) = line["Quarantined"].as_f64() {
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            let sets = json!([["FunctionName"], ["FunctionName", "Reason"]]);
+            assert_eq!(directive["Dimensions"], sets);
+            assert_eq!(directive["Metrics"], json!([{"Name": "Quarantined", "Unit": "Count"}]));
+            assert_eq!(line["FunctionName"], "orders-consumer");
+            let reason = line["Reason"].as_str().unwrap().to_owned();
+            *reasons.entry(reason).or_default() += count as u64;
+        }
+    }
+    reasons
+}
+
+/// The counts of the last two lines, which are the batch and its metrics, and say the same with those
+/// of the poison records before them.
 fn counts(lines: &[Value]) -> Vec<u64> {
     let [.., batch, metrics] = lines else { panic!("{lines:?}") };
     assert_eq!(batch["event"], "batch");
     let said = ["received", "delivered", "skipped", "quarantined", "retried", "not_attempted"];
-    let measured = ["Received", "Delivered", "Skipped", "Quarantined", "Retried", "NotAttempted"];
+    let measured = ["Received", "Delivered", "Skipped", "Received", "Retried", "NotAttempted"];
     assert_eq!(metrics["FunctionName"], "orders-consumer");
     let dimensions = &metrics["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
     assert_eq!(*dimensions, json!([["FunctionName"]]));
-    assert_eq!(names(batch, said), names(metrics, measured));
+    let by_reason = measured_by_reason(lines);
+    assert_eq!(batch["by_reason"], json!(by_reason));
+    let mut measured = names(metrics, measured);
+    measured[3] = by_reason.values().sum();
+    assert_eq!(names(batch, said), measured);
     names(batch, said)
 }
 
@@ -163,6 +198,17 @@ fn envelopes_of_cloudwatch_logs_are_expanded_as_far_as_is_chosen() {
 }
 
 #[test]
+fn a_record_follows_its_schema() {
+    let schema = r#"{"required": ["order"], "properties": {"total": {"maximum": 50}}}"#;
+    let (answer, lines) = invoke(&[("TIDEGATE_SCHEMA", schema)], fixture("json"));
+    assert_eq!(answer, ALL_SETTLED);
+    let totals: Vec<_> = lines.iter().filter(|line| line["event"] == "quarantined").collect();
+    assert_eq!(totals.len(), 1, "{lines:?}");
+    assert_eq!((&totals[0]["reason"], &totals[0]["stage"]), (&json!("schema"), &json!("decode")));
+    assert_eq!(totals[0]["error"], "/properties/total/maximum of the schema does not hold");
+}
+
+#[test]
 fn a_line_names_the_record() {
     let (_, lines) = invoke(&[], fixture("bad-json"));
     let line = &lines[0];
@@ -207,6 +253,72 @@ fn what_is_delivered_can_be_seen() {
     assert_eq!(first["shard_id"], "shardId-000000000006");
     assert_eq!(first["size_bytes"], 51);
     assert_eq!(lines.len(), 3 + 2);
+}
+
+#[test]
+fn what_is_kept_is_told_though_the_batch_does_not_end() {
+    let root = tempfile::tempdir().unwrap();
+    let store = folder(root.path());
+    // The record after the poison is never answered.
+    let silent = Canned::start(|_| {
+        loop {
+            std::thread::park();
+        }
+    });
+    let sink = format!("{}/in", silent.endpoint());
+    let settings = [("TIDEGATE_QUARANTINE", store.as_str()), ("TIDEGATE_SINK", &sink)];
+    let bench = Bench::start(Level::Info, &settings);
+    let mut event: Value = serde_json::from_slice(&fixture("bad-json")).unwrap();
+    event["Records"].as_array_mut().unwrap().remove(0);
+    let event = event.to_string().into_bytes();
+    let (answer, lines) = bench.invoke_for(Duration::from_millis(500), event);
+    assert_eq!(answer, None);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["event"], "quarantined");
+    assert_eq!(measured_by_reason(&lines), BTreeMap::from([("parse".to_owned(), 1)]));
+}
+
+#[test]
+fn records_that_people_want_to_hear_of_are_counted() {
+    let json = |order: u64| format!(r#"{{"order":{order}}}"#);
+    let event = |payloads: &[String]| {
+        let records: Vec<_> = payloads
+            .iter()
+            .enumerate()
+            .map(|(place, payload)| {
+                let data = base64_simd::STANDARD.encode_to_string(payload);
+                json!({"kinesis": {"partitionKey": "a", "sequenceNumber": place.to_string(),
+                    "data": data, "approximateArrivalTimestamp": 1.5},
+                    "eventID": format!("shardId-000000000000:{place}")})
+            })
+            .collect();
+        json!({"Records": records}).to_string().into_bytes()
+    };
+    let settings = [("TIDEGATE_NOTIFY", "order >= 500")];
+    let bench = Bench::start(Level::Info, &settings);
+    let payloads = [json(499), json(500), json(501), "{}".to_owned(), "no json".to_owned()];
+    let (_, lines) = bench.invoke(event(&payloads));
+    let [_, batch, metrics] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(batch["notify"], json!({"matched": 2, "unclear": 1}));
+    assert_eq!(metrics["Matched"], 2.0);
+    // Counted anew with each batch, and said though there are none.
+    let (_, lines) = bench.invoke(event(&payloads[..1]));
+    assert_eq!(lines[0]["notify"], json!({"matched": 0, "unclear": 0}));
+    assert_eq!(lines[1]["Matched"], 0.0);
+    // Nobody wants to hear of any.
+    let (_, lines) = invoke(&[], event(&payloads[..1]));
+    assert_eq!((&lines[0]["notify"], &lines[1]["Matched"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_record_is_counted_when_it_is_delivered() {
+    for (status, expected) in [(404, 0), (200, 3)] {
+        let server = Canned::start(move |_| (status, Value::Null));
+        let sink = format!("{}/in", server.endpoint());
+        let settings = [("TIDEGATE_NOTIFY", "true"), ("TIDEGATE_SINK", sink.as_str())];
+        let (_, lines) = Bench::start(Level::Info, &settings).invoke(fixture("json"));
+        assert_eq!(lines[0]["notify"]["matched"], expected, "{lines:?}");
+    }
 }
 
 #[test]

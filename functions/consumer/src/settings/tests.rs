@@ -11,7 +11,7 @@ fn read(pairs: &[(&str, &str)]) -> Result<Settings, String> {
 #[test]
 fn without_settings_records_are_json_and_the_log_is_all() {
     let settings = read(&[(SINK, ""), (FORMAT, " ")]).unwrap();
-    assert_eq!((settings.format, settings.sink.to_string().as_str()), (Format::Json, "log"));
+    assert_eq!((settings.check.format, settings.sink.to_string().as_str()), (Format::Json, "log"));
     assert!(matches!(settings.store, Store::Log), "{:?}", settings.store);
     let mut options = Options::default();
     options.expand = Expand::auto();
@@ -39,7 +39,7 @@ fn each_value_is_taken() {
     let formats =
         [("json", Format::Json), ("text", Format::Text), ("access-log", Format::AccessLog)];
     for (value, format) in formats {
-        assert_eq!(read(&[(FORMAT, value), (SINK, "log")]).unwrap().format, format);
+        assert_eq!(read(&[(FORMAT, value), (SINK, "log")]).unwrap().check.format, format);
     }
 }
 
@@ -107,9 +107,58 @@ fn patience_and_memory_are_taken() {
     assert_eq!(settings.options.max_attempts, NonZeroU32::new(5));
     assert_eq!(settings.options.max_age, Some(SignedDuration::from_hours(6)));
     assert_eq!(settings.journal.unwrap().folder().to_string_lossy(), folder);
-    assert_eq!(format!("{:?}", settings.dedupe.unwrap()), "Dedupe(by delivery)");
-    let key = [("TIDEGATE_DEDUPE", "memory"), ("TIDEGATE_DEDUPE_KEY", "/order/id")];
-    assert_eq!(format!("{:?}", read(&key).unwrap().dedupe.unwrap()), "Dedupe(by key)");
+    assert_eq!(format!("{:?}", settings.dedupe.unwrap().dedupe), "Dedupe(by delivery)");
+    let key = [
+        ("TIDEGATE_DEDUPE", "dynamodb:delivered"),
+        ("TIDEGATE_DEDUPE_KEY", "/order/id"),
+        ("TIDEGATE_DEDUPE_FOR", "7d"),
+    ];
+    let chosen = read(&key).unwrap().dedupe.unwrap();
+    assert_eq!(chosen.name, "dynamodb:delivered");
+    assert_eq!(format!("{:?}", chosen.dedupe), "Dedupe(by key)");
+}
+
+#[test]
+fn a_condition_is_over_the_fields_of_its_format() {
+    for (format, condition) in [
+        ("json", "status >= 500 || order.total > 10.5"),
+        ("text", "message.contains('panic')"),
+        ("access-log", "status >= 500 && method == 'GET'"),
+    ] {
+        let settings = read(&[(FORMAT, format), (NOTIFY, condition)]).unwrap();
+        assert_eq!(settings.notify.unwrap().expression, condition);
+    }
+    let error = read(&[(FORMAT, "text"), (NOTIFY, "status >= 500")]).unwrap_err();
+    let expected = "but there is no field \"status\" here (there are message)";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
+fn a_schema_stands_in_the_setting_or_in_a_file() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("order.json");
+    let text = r#"{"required": ["id"]}"#;
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    for value in [text, path] {
+        assert!(read(&[(SCHEMA, value)]).unwrap().check.schema.is_some(), "{value}");
+    }
+    let absent = format!("{path}.none");
+    let cases = [
+        (absent.as_str(), "but No such file or directory (os error 2)"),
+        ("{\"type\": 7}", "(at \"/type\" of the schema)"),
+        ("{", "but EOF while parsing an object at line 1 column 1"),
+    ];
+    for (value, expected) in cases {
+        let error = read(&[(SCHEMA, value)]).unwrap_err();
+        let start = format!(
+            "a setting cannot be used: {SCHEMA}={value:?}: expected a JSON Schema, or the path of a \
+             file that holds one, but "
+        );
+        assert!(error.starts_with(&start) && error.ends_with(expected), "{error}");
+    }
+    let error = read(&[(SCHEMA, text), (FORMAT, "text")]).unwrap_err();
+    assert!(error.ends_with("expected nothing without TIDEGATE_FORMAT=json"), "{error}");
 }
 
 #[test]
@@ -170,7 +219,17 @@ fn what_cannot_be_used_is_said_all_at_once() {
         (MAX_AGE, "6", "a duration with its unit, such as 30s, 5m, 12h or 14d".to_owned()),
         (RECORD_TIMEOUT, "x", "a duration with its unit, such as 30s, 5m, 12h or 14d".to_owned()),
         (JOURNAL, "tmp", "the whole path of a folder, such as /tmp/tidegate".to_owned()),
-        ("TIDEGATE_DEDUPE", "disk", "memory".to_owned()),
+        ("TIDEGATE_DEDUPE", "disk", "memory or dynamodb:TABLE".to_owned()),
+        ("TIDEGATE_DEDUPE", "memory:", "memory or dynamodb:TABLE".to_owned()),
+        ("TIDEGATE_DEDUPE", "dynamodb:t", "dynamodb:TABLE, with a table's name".to_owned()),
+        ("TIDEGATE_DEDUPE_FOR", "7d", "nothing without TIDEGATE_DEDUPE=dynamodb:TABLE".to_owned()),
+        (
+            NOTIFY,
+            "status >=",
+            "a condition in CEL over the fields of a record, but not an expression: mismatched \
+             input '<EOF>' at column 10 (write CEL, such as status >= 400 && method == \"GET\")"
+                .to_owned(),
+        ),
         (
             "TIDEGATE_DEDUPE_KEY",
             "/id",

@@ -11,8 +11,10 @@ use crate::value::Value;
 
 /// What a condition comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Truth {
+pub enum Truth {
+    /// It holds.
     True,
+    /// It does not hold.
     False,
     /// It has no answer, or none that is true or false.
     Unknown,
