@@ -1,4 +1,5 @@
-//! How good the default policy is on real histories, and whether it was fitted to them.
+//! How good the default policy is on real histories and on made-up ones, and whether it was fitted
+//! to them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,9 +13,16 @@ use tidegate_local::reference::{self, Name, Run, Settings};
 use tidegate_local::trace::Trace;
 
 use crate::figures::{Figure, Table, is_spike};
+use crate::variants;
 
 /// A setting is tried lower and higher by this share.
 const STEP_PERCENT: u32 = 20;
+
+/// What the default policy is scored at, in minutes: what the template deploys, and its fastest.
+const HEARTBEATS: [usize; 2] = [5, 1];
+
+/// Histories that are listed one by one; of more only what they come to is printed.
+const LISTED: usize = 20;
 
 /// A history and the cheapest schedule that it could have had.
 struct History {
@@ -45,28 +53,61 @@ impl Scored {
     }
 }
 
+/// What is evaluated beside the histories themselves.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Beside {
+    /// Also try each setting of the tuning a little lower and a little higher, and choose among them
+    /// without the history that is scored: minutes instead of seconds.
+    #[arg(long)]
+    pub tunings: bool,
+    /// Also what the histories could have been: smaller, larger, begun later, cut into pieces of two
+    /// days, two in one; and made-up ones, which need no folder. A quarter of an hour.
+    #[arg(long)]
+    pub variants: bool,
+}
+
 /// Prints the figures.
 ///
 /// # Errors
-/// When the folder has no histories or one cannot be read.
-pub fn evaluate(folder: &Path, tunings: bool) -> anyhow::Result<()> {
-    let histories = read(folder)?;
-    let default = Tuning::default();
-    for heartbeat_minutes in [5, 1] {
-        let scores = score(&histories, &[default], heartbeat_minutes).remove(0);
-        println!("\nheartbeat of {heartbeat_minutes} minutes");
-        println!("{:<18} {:>6} {:>12} {:>6}", "history", "ratio", "throttled %", "calls");
-        for (history, Scored { whole, calls, .. }) in histories.iter().zip(&scores) {
-            let spike = if is_spike(&history.name) { "  (spikes)" } else { "" };
-            let Figure { ratio, throttled, .. } = whole;
-            println!("{:<18} {ratio:>6.3} {throttled:>12.4} {calls:>6}{spike}", history.name);
+/// When the folder has no histories or one cannot be read, or none is given and none is made up.
+pub fn evaluate(folder: Option<&Path>, beside: Beside) -> anyhow::Result<()> {
+    ensure!(
+        folder.is_some() || beside.variants,
+        "nothing to evaluate: name a folder of histories with --traces, or --variants for made-up ones"
+    );
+    let given = folder.map(read).transpose()?.unwrap_or_default();
+    if !given.is_empty() {
+        let histories = planned(given.clone());
+        scored("histories", &histories);
+        if beside.tunings {
+            chosen_elsewhere(&histories);
         }
-        println!("{}", table(&histories, &scores, |scored| scored.whole).summary());
     }
-    if tunings {
-        chosen_elsewhere(&histories);
+    if beside.variants {
+        for set in variants::all(&given) {
+            scored(&set.name, &planned(set.histories));
+        }
     }
     Ok(())
+}
+
+/// Prints what the default policy makes of some histories.
+fn scored(name: &str, histories: &[History]) {
+    for heartbeat_minutes in HEARTBEATS {
+        let scores = score(histories, &[Tuning::default()], heartbeat_minutes);
+        let Some(scores) = scores.first() else { continue };
+        println!("\n{name}, heartbeat of {heartbeat_minutes} minutes");
+        if histories.len() <= LISTED {
+            println!("{:<28} {:>6} {:>12} {:>6}", "history", "ratio", "throttled %", "calls");
+            for (history, Scored { whole, calls, .. }) in histories.iter().zip(scores) {
+                let spike = if is_spike(&history.name) { "  (spikes)" } else { "" };
+                let Figure { ratio, throttled, .. } = whole;
+                println!("{:<28} {ratio:>6.3} {throttled:>12.4} {calls:>6}{spike}", history.name);
+            }
+        }
+        let table = table(histories, scores, |scored| scored.whole);
+        println!("{} histories: {}", histories.len(), table.summary());
+    }
 }
 
 /// The default beside what would have been chosen without the history, or the half of it, that is
@@ -153,11 +194,11 @@ fn score(histories: &[History], tunings: &[Tuning], heartbeat_minutes: usize) ->
         Some(Scored::new(&run, history))
     });
     let scores: Vec<_> = scores.into_iter().flatten().collect();
-    scores.chunks(histories.len()).map(<[Scored]>::to_vec).collect()
+    scores.chunks(histories.len().max(1)).map(<[Scored]>::to_vec).collect()
 }
 
-/// The CSV files of a folder, with their clairvoyant schedules.
-fn read(folder: &Path) -> anyhow::Result<Vec<History>> {
+/// The CSV files of a folder, by name.
+fn read(folder: &Path) -> anyhow::Result<Vec<(String, Trace)>> {
     let listed = std::fs::read_dir(folder)
         .with_context(|| format!("{} cannot be listed", folder.display()))?;
     let mut traces = BTreeMap::new();
@@ -169,19 +210,24 @@ fn read(folder: &Path) -> anyhow::Result<Vec<History>> {
         }
     }
     ensure!(!traces.is_empty(), "{} has no .csv file", folder.display());
-    let traces: Vec<_> = traces.into_iter().collect();
+    Ok(traces.into_iter().collect())
+}
+
+/// Histories with their clairvoyant schedules. Those of which every legal one throttles are named
+/// and left out.
+fn planned(traces: Vec<(String, Trace)>) -> Vec<History> {
     let clairvoyant = in_parallel(&traces, |(_, trace)| {
         reference::simulate(Name::Clairvoyant, trace, Settings::default())
     });
-    traces
-        .into_iter()
-        .zip(clairvoyant)
-        .map(|((name, trace), clairvoyant)| {
-            let clairvoyant = clairvoyant
-                .with_context(|| format!("no legal schedule of {name} avoids throttling"))?;
-            Ok(History { name, trace, clairvoyant })
-        })
-        .collect()
+    let both = traces.into_iter().zip(clairvoyant);
+    both.filter_map(|((name, trace), clairvoyant)| match clairvoyant {
+        Some(clairvoyant) => Some(History { name, trace, clairvoyant }),
+        None => {
+            println!("left out: no legal schedule of {name} avoids throttling");
+            None
+        }
+    })
+    .collect()
 }
 
 /// Does the same with each job on all processors; the answers are in the order of the jobs.

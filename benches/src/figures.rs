@@ -46,9 +46,9 @@ impl Figure {
     }
 }
 
-/// Whether a history is one of spikes.
+/// Whether a history is one of spikes, or holds one.
 pub fn is_spike(name: &str) -> bool {
-    SPIKES.contains(&name)
+    name.split('+').any(|part| SPIKES.contains(&part))
 }
 
 /// Many histories with one figure each.

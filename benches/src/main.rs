@@ -12,9 +12,11 @@ mod figures;
 mod functions;
 mod host;
 mod logs;
+mod made_up;
 mod meter;
 mod places;
 mod transform;
+mod variants;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,11 +36,9 @@ enum Measure {
     Evaluate {
         /// A folder of histories, as `tidegate simulate` takes them.
         #[arg(long, value_name = "FOLDER")]
-        traces: PathBuf,
-        /// Also try each setting of the tuning a little lower and a little higher, and choose
-        /// among them without the history that is scored: minutes instead of seconds.
-        #[arg(long)]
-        tunings: bool,
+        traces: Option<PathBuf>,
+        #[command(flatten)]
+        beside: evaluate::Beside,
     },
     /// What a batch of records costs a consumer, beside consumers made with other libraries.
     Consumer(functions::Places),
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Measure::Autoscaler { weeks: None } => cost::measure(),
-        Measure::Evaluate { traces, tunings } => evaluate::evaluate(&traces, tunings),
+        Measure::Evaluate { traces, beside } => evaluate::evaluate(traces.as_deref(), beside),
         Measure::Consumer(places) => consumer::measure(&places),
         Measure::Transform { places, data } => transform::measure(&places, data),
     };

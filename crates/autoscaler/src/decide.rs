@@ -164,7 +164,8 @@ fn count(
     let (target, cut) = limit(observation, desired, policy);
     trail.say(Some(f64::from(target)), cut);
 
-    let spend = Spend { left, calls: &history.calls, forecast: &forecast, wanted: target, why };
+    let (calls, forecast) = (&history.calls, &forecast);
+    let spend = Spend { left, calls, forecast, carries, wanted: target, why };
     let (target, worth) = match (budget(observation, spend, policy), steady) {
         // The staircase may go down before a peak.
         ((target, _), Err(reason)) if target < open => (open, reason),
@@ -184,7 +185,7 @@ fn count(
 
     let verdict = guard(observation, target, policy, history, now);
     trail.check(verdict)?;
-    Ok(Change::Resize(target, direction(open, target, why, &forecast)))
+    Ok(Change::Resize(target, direction(open, target, why, forecast)))
 }
 
 /// The reason of a change: what was recommended, unless the staircase goes another way already.
@@ -306,6 +307,7 @@ struct Spend<'f> {
     left: u32,
     calls: &'f Calls,
     forecast: &'f Forecast,
+    carries: MilliShards,
     wanted: u32,
     why: Reason,
 }
@@ -313,21 +315,33 @@ struct Spend<'f> {
 /// Whether a call is spent now, and on how large a step.
 fn budget(observation: &Observation, spend: Spend<'_>, policy: &Policy) -> (u32, Reason) {
     let open = observation.description.open_shards;
-    let Spend { left, calls, forecast, wanted, why } = spend;
+    let Spend { left, calls, forecast, carries, wanted, why } = spend;
     if left == 0 {
         return (open, if wanted == open { Reason::Ok } else { Reason::CallsSpent });
     }
     let allowed = |target| limits::clamp(open, target, policy, observation.account).0;
     match why {
-        Reason::PolicyBounds | Reason::Schedule | Reason::UnevenShards => (wanted, Reason::Ok),
+        Reason::PolicyBounds | Reason::Schedule => (wanted, Reason::Ok),
+        Reason::UnevenShards if !is_worth_evening(carries, forecast, calls, policy) => {
+            (open, Reason::CallNotWorthIt)
+        }
+        Reason::UnevenShards => (wanted, Reason::Ok),
         Reason::DemandAboveCapacity => {
             // With one call left the step doubles; with ten it is as small as the need.
             let larger = open.saturating_add(open.div_ceil(left));
-            if wanted == open || larger <= wanted {
+            let target = if wanted == open || larger <= wanted {
+                wanted
+            } else {
+                limits::cheapest(open, larger, limits::legal(open).1)
+            };
+            let quicker = staircase::is_long(open, target)
+                .then(|| staircase::move_to_at_least(open, target, forecast, calls, policy))
+                .flatten();
+            let target = quicker.unwrap_or(target);
+            if target == wanted {
                 return (wanted, Reason::Ok);
             }
-            let larger = limits::cheapest(open, larger, limits::legal(open).1);
-            (allowed(larger), Reason::LargerStep)
+            (allowed(target), Reason::LargerStep)
         }
         _ => {
             let target = allowed(staircase::first_move(open, forecast, calls, policy));
@@ -335,6 +349,19 @@ fn budget(observation: &Observation, spend: Spend<'_>, policy: &Policy) -> (u32,
             (target, if waits { Reason::CallNotWorthIt } else { Reason::Ok })
         }
     }
+}
+
+/// Whether an even stream that carries as much would get more shards now: that ranges are uneven
+/// makes a call no cheaper.
+fn is_worth_evening(
+    carries: MilliShards,
+    forecast: &Forecast,
+    calls: &Calls,
+    policy: &Policy,
+) -> bool {
+    let even = u32::try_from(carries.0 / 1_000).unwrap_or(limits::MAX_SHARDS).max(1);
+    let policy = Policy { min_shards: policy.min_shards.min(even), ..policy.clone() };
+    staircase::first_move(even, forecast, calls, &policy) > even
 }
 
 /// Fewer shards only while no consumer is behind.

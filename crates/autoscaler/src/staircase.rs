@@ -6,22 +6,28 @@
 //! day come back is known, so the staircase waits for them where that is cheaper. It is found by
 //! going backwards over the blocks; only its first move is made, since the next look will know
 //! more.
+//!
+//! A reshard of hundreds of shards takes hours, in which nothing else can be done and the shards
+//! change one by one. So where a call must be made and would take so long, the staircase also says
+//! which target serves best on the way: doubling moves twice as many shards an hour as half as many
+//! more do.
+
+mod costs;
+
+use costs::{Costs, Move, moves};
+
+pub use costs::is_long;
 
 use crate::forecast::{BLOCKS, Forecast};
-use crate::history::{BLOCK, CALLS_PER_DAY, Calls};
+use crate::history::{CALLS_PER_DAY, Calls};
 use crate::limits;
 use crate::policy::{Policy, Tuning};
-use crate::units::MilliShards;
 
 /// Counts that are considered, beside what doubling and halving leads to.
 const COUNTS: usize = 22;
 
 /// Calls that a staircase may make, and none.
 const STATES: usize = CALLS_PER_DAY as usize + 1;
-
-/// No block costs more, so that a day of them and a call that is not left fit into 31 bits. Ten
-/// thousand shards that miss for 20 minutes at the default price cost less.
-const DEAREST_BLOCK: u64 = 1 << 24;
 
 /// A call that is not left.
 const NO_CALL: i32 = 1 << 29;
@@ -31,53 +37,102 @@ type Onwards = [i32; STATES];
 
 /// The shard count that the cheapest staircase goes to now; the open one when it waits.
 pub fn first_move(open: u32, forecast: &Forecast, calls: &Calls, policy: &Policy) -> u32 {
-    let counts = candidates(open, forecast, policy);
-    let Some(start) = counts.iter().position(|count| *count == open) else { return open };
-    let moves: Vec<Vec<Move>> = counts.iter().map(|from| moves(*from, &counts)).collect();
-    let mut onwards: Vec<Onwards> = vec![[0; STATES]; counts.len()];
-    let mut here = onwards.clone();
-    let mut first = open;
-    for block in (0..BLOCKS).rev() {
-        let costs = Costs::new(block, &counts, forecast, &policy.tuning);
-        let prices = prices(calls.left(forecast.starts[block]), &policy.tuning);
-        for (from, moves) in moves.iter().enumerate() {
-            let stay = onwards[from].map(|cost| cost + costs.stay[from]);
-            let (go, to) = cheapest_move(moves, from, &costs, &onwards);
-            for state in 0..STATES {
-                here[from][state] = stay[state].min(go[state].saturating_add(prices[state]));
-            }
-            // Staying wins a tie.
-            if block == 0 && from == start && here[from][0] < stay[0] {
-                first = counts[to];
+    let Some(stairs) = Staircase::new(open, None, forecast, calls, policy) else { return open };
+    let stay = stairs.costs[0].stay[stairs.start] + stairs.onwards[1][stairs.start][0];
+    // Staying wins a tie.
+    match stairs.cheapest_now(|_| true) {
+        Some((cost, to)) if cost < stay => to,
+        _ => open,
+    }
+}
+
+/// The count of at least so many that the cheapest staircase goes to when it must go now; `None`
+/// when one call cannot lead there.
+pub fn move_to_at_least(
+    open: u32,
+    least: u32,
+    forecast: &Forecast,
+    calls: &Calls,
+    policy: &Policy,
+) -> Option<u32> {
+    let stairs = Staircase::new(open, Some(least), forecast, calls, policy)?;
+    stairs.cheapest_now(|to| to >= least).map(|(_, to)| to)
+}
+
+/// All that follows from the second block on, by the count that it begins with.
+struct Staircase {
+    counts: Vec<u32>,
+    /// The index of the open count.
+    start: usize,
+    moves: Vec<Vec<Move>>,
+    costs: Vec<Costs>,
+    /// By the block and the count that it begins with.
+    onwards: Vec<Vec<Onwards>>,
+    /// The price of a call now.
+    price: i32,
+}
+
+impl Staircase {
+    fn new(
+        open: u32,
+        least: Option<u32>,
+        forecast: &Forecast,
+        calls: &Calls,
+        policy: &Policy,
+    ) -> Option<Self> {
+        let counts = candidates(open, least, forecast, policy);
+        let start = counts.iter().position(|count| *count == open)?;
+        let moves: Vec<Vec<Move>> = counts.iter().map(|from| moves(*from, &counts)).collect();
+        let costs: Vec<_> =
+            (0..BLOCKS).map(|block| Costs::new(block, &counts, forecast, &policy.tuning)).collect();
+        let mut onwards: Vec<Vec<Onwards>> = vec![vec![[0; STATES]; counts.len()]; BLOCKS + 1];
+        for block in (1..BLOCKS).rev() {
+            let prices = prices(calls.left(forecast.starts[block]), &policy.tuning);
+            let (before, after) = onwards.split_at_mut(block + 1);
+            for (from, moves) in moves.iter().enumerate() {
+                let stay = after[0][from].map(|cost| cost + costs[block].stay[from]);
+                let go = cheapest_move(moves, from, block, &costs, after);
+                let here = &mut before[block][from];
+                for state in 0..STATES {
+                    here[state] = stay[state].min(go[state].saturating_add(prices[state]));
+                }
             }
         }
-        std::mem::swap(&mut onwards, &mut here);
+        let price = prices(calls.left(forecast.starts[0]), &policy.tuning)[0];
+        Some(Self { counts, start, moves, costs, onwards, price })
     }
-    first
+
+    /// The cheapest of the moves that may be made now: what it costs in all, and where it goes.
+    fn cheapest_now(&self, allowed: impl Fn(u32) -> bool) -> Option<(i32, u32)> {
+        let moves = self.moves[self.start].iter().filter(|to| allowed(self.counts[to.to]));
+        let cost = |to: &Move| {
+            let (cost, next) = to.cost(self.start, 0, &self.costs);
+            cost.saturating_add(self.onwards[next][to.to][1]).saturating_add(self.price)
+        };
+        let (cost, to) = moves.map(|to| (cost(to), to.to)).min_by_key(|(cost, _)| *cost)?;
+        Some((cost, self.counts[to]))
+    }
 }
 
 /// What the cheapest move costs from a block on, without the price of the call, by the calls made
-/// before; and where it goes when none was made.
+/// before. What comes after the block is given by the blocks after it.
 fn cheapest_move(
     moves: &[Move],
     from: usize,
-    costs: &Costs,
-    onwards: &[Onwards],
-) -> (Onwards, usize) {
+    block: usize,
+    costs: &[Costs],
+    after: &[Vec<Onwards>],
+) -> Onwards {
     let mut best = [i32::MAX; STATES];
-    let mut first = from;
     for to in moves {
-        let cost = costs.go(from, to);
-        let after = &onwards[to.to];
-        if cost + after[1] < best[0] {
-            first = to.to;
-        }
+        let (cost, next) = to.cost(from, block, costs);
+        let after = &after[next - block - 1][to.to];
         // Written so that it becomes a few vector instructions.
         for (best, after) in best[..STATES - 1].iter_mut().zip(&after[1..]) {
             *best = (cost + after).min(*best);
         }
     }
-    (best, first)
+    best
 }
 
 /// The price of one more call in a block, by the calls made before, where so many would be left
@@ -91,95 +146,15 @@ fn prices(left: u32, tuning: &Tuning) -> Onwards {
     prices
 }
 
-/// One way to change the count.
-struct Move {
-    /// The index of the count after.
-    to: usize,
-    /// The minutes of the reshard, half a minute an operation.
-    minutes: u64,
-}
-
-fn moves(from: u32, counts: &[u32]) -> Vec<Move> {
-    let (least, most) = limits::legal(from);
-    let legal = |to: u32| to != from && (least..=most).contains(&to);
-    let to = counts.iter().enumerate().filter(|(_, to)| legal(**to));
-    to.map(|(index, to)| Move { to: index, minutes: u64::from(limits::operations(from, *to)) / 2 })
-        .collect()
-}
-
-/// What a block costs, in shard-minutes.
-struct Costs {
-    minutes: u64,
-    /// The shards of each count.
-    held: Vec<u64>,
-    /// The price of what each count misses in a minute, in thousandths.
-    short: Vec<u64>,
-    /// A block at each count.
-    stay: Vec<i32>,
-}
-
-impl Costs {
-    fn new(block: usize, counts: &[u32], forecast: &Forecast, tuning: &Tuning) -> Self {
-        let minutes =
-            if block == 0 { forecast.first_minutes } else { BLOCK.as_mins().unsigned_abs() };
-        let short = missing(block, counts, forecast)
-            .map(|missing| missing.saturating_mul(u64::from(tuning.missing_price)));
-        let mut short: Vec<u64> = short.collect();
-        short.reverse();
-        let held: Vec<u64> = counts.iter().copied().map(u64::from).collect();
-        let stay = held
-            .iter()
-            .zip(&short)
-            .map(|(held, short)| bounded((held * minutes).saturating_add(short * minutes / 1_000)))
-            .collect();
-        Self { minutes, held, short, stay }
-    }
-
-    /// A block that begins with a reshard. On the way the smaller of the two counts serves on
-    /// average half of the time, and the mean of the two is billed.
-    fn go(&self, from: usize, to: &Move) -> i32 {
-        let minutes = to.minutes.min(self.minutes);
-        let smaller = from.min(to.to);
-        let short = (self.short[smaller] - self.short[to.to]) * minutes / 2_000;
-        let change = i64::try_from(minutes).unwrap_or(0)
-            * (i64::try_from(self.held[from]).unwrap_or(0)
-                - i64::try_from(self.held[to.to]).unwrap_or(0))
-            / 2;
-        let on_the_way = i32::try_from(change).unwrap_or(0);
-        bounded(short).saturating_add(self.stay[to.to]).saturating_add(on_the_way)
-    }
-}
-
-/// What each count is expected to miss in a block, in thousandths, from the largest count down.
-fn missing(block: usize, counts: &[u32], forecast: &Forecast) -> impl Iterator<Item = u64> {
-    let mut loads: Vec<(u64, u64)> =
-        forecast.ways.iter().map(|way| (way.blocks[block].0, way.weight)).collect();
-    loads.sort_unstable_by(|a, b| b.cmp(a));
-    let mut loads = loads.into_iter().peekable();
-    // The weight above the count, and the load of that weight.
-    let (mut weight, mut above) = (0_u64, 0_u64);
-    counts.iter().rev().map(move |count| {
-        let capacity = MilliShards::capacity(*count).0;
-        while let Some((load, more)) = loads.next_if(|(load, _)| *load > capacity) {
-            weight += more;
-            above = above.saturating_add(load.saturating_mul(more));
-        }
-        above.saturating_sub(capacity.saturating_mul(weight)) / 1_000
-    })
-}
-
-fn bounded(cost: u64) -> i32 {
-    i32::try_from(cost.min(DEAREST_BLOCK)).unwrap_or(i32::MAX)
-}
-
 /// The counts worth considering: all that the forecast spans or as many in even proportion, and
 /// what doubling and halving leads to.
-fn candidates(open: u32, forecast: &Forecast, policy: &Policy) -> Vec<u32> {
+fn candidates(open: u32, least: Option<u32>, forecast: &Forecast, policy: &Policy) -> Vec<u32> {
     let within = |count: u32| count.clamp(policy.min_shards, policy.max_shards);
     let needs = || forecast.ways.iter().flat_map(|way| &way.blocks).map(|need| need.shards());
     let lowest = within(needs().min().unwrap_or(open));
-    let highest = within(needs().max().unwrap_or(open));
+    let highest = within(needs().max().unwrap_or(open).max(least.unwrap_or(0)));
     let mut counts = between(lowest, highest);
+    counts.extend(least.map(within));
     let mut step = open;
     while step < highest {
         step = limits::legal(step).1;
@@ -219,6 +194,8 @@ mod tests {
     use super::*;
     use crate::decision::Reason;
     use crate::forecast::Way;
+    use crate::history::BLOCK;
+    use crate::units::MilliShards;
 
     fn at(block: i32) -> Timestamp {
         Timestamp::from_second(1_763_683_200).unwrap() + BLOCK * block
@@ -235,12 +212,16 @@ mod tests {
         Way { weight, blocks }
     }
 
-    fn step(open: u32, ways: Vec<Way>, calls: &[i32], call_price: u32) -> u32 {
+    fn forecast(ways: Vec<Way>) -> Forecast {
         let mut starts = [at(0); BLOCKS];
         for (index, start) in (0..).zip(starts.iter_mut()) {
             *start = at(index);
         }
-        let forecast = Forecast::of(starts, ways, Reason::RecentPeak);
+        Forecast::of(starts, ways, Reason::RecentPeak)
+    }
+
+    fn step(open: u32, ways: Vec<Way>, calls: &[i32], call_price: u32) -> u32 {
+        let forecast = forecast(ways);
         let tuning = Tuning { call_price, ..Tuning::default() };
         let policy = Policy { tuning, ..Policy::default() };
         let calls: Calls = calls.iter().map(|block| at(*block)).collect();
@@ -273,6 +254,38 @@ mod tests {
             let found = step(open, vec![way(1_000, parts)], &[], price);
             assert_eq!(found, expected, "{open} {parts:?} at {price}");
         }
+    }
+
+    #[test]
+    fn a_long_reshard_is_begun_in_time() {
+        // 150 to 300 shards take 75 minutes, and 1,000 to 2,000 more than 8 hours.
+        type Case<'a> = (u32, &'a [(usize, u64)], u32);
+        let cases: [Case<'_>; 5] = [
+            (150, &[(6, 140), (66, 290)], 150),
+            (150, &[(3, 140), (69, 290)], 300),
+            (1_000, &[(60, 900), (12, 1_900)], 1_000),
+            (1_000, &[(20, 900), (52, 1_900)], 2_000),
+            (1_000, &[(10, 900), (62, 1_900)], 2_000),
+        ];
+        for (open, parts, expected) in cases {
+            assert_eq!(step(open, vec![way(1_000, parts)], &[], 15), expected, "{open} {parts:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_must_be_made_serves_on_the_way_too() {
+        // 200 to 240 shards take three hours, and to 400 less than two.
+        for (open, least, parts, expected) in [
+            (200, 240, [(3, 201), (69, 202)], 240),
+            (200, 240, [(3, 230), (69, 240)], 400),
+            (200, 401, [(3, 230), (69, 390)], 0),
+        ] {
+            let forecast = forecast(vec![way(1_000, &parts)]);
+            let (calls, policy) = (Calls::default(), Policy::default());
+            let found = move_to_at_least(open, least, &forecast, &calls, &policy).unwrap_or(0);
+            assert_eq!(found, expected, "{open} {least} {parts:?}");
+        }
+        assert!(is_long(200, 240) && !is_long(32, 64));
     }
 
     #[test]

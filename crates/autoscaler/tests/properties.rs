@@ -11,7 +11,7 @@ use tidegate_autoscaler::history::{self, Calls, History};
 use tidegate_autoscaler::hot::SeenShards;
 use tidegate_autoscaler::limits;
 use tidegate_autoscaler::observation::{
-    self, Capacity, Description, Metrics, Minute, Observation, Status,
+    self, Account, Capacity, Description, Metrics, Minute, Observation, Status,
 };
 use tidegate_autoscaler::policy::{Mode, Policy, Tuning};
 use tidegate_autoscaler::tuning::RANGES;
@@ -145,6 +145,67 @@ proptest! {
             stream.resize(plan.to);
             busy_until = stream.now + reshard_minutes;
         }
+    }
+
+    #[test]
+    fn bounds_are_kept_or_moved_towards_and_never_block(
+        days in any_days(1_440), open in 1_u32..200, min in 1_u32..60, more in 0_u32..60,
+        spent in 0_usize..10,
+    ) {
+        let mut stream = Stream::new(open);
+        for milli in days {
+            stream.pass(milli, Some(0));
+        }
+        let (min, max) = (min, min + more);
+        stream.policy.min_shards = min;
+        stream.policy.max_shards = max;
+        let earlier = (1..=spent).map(|n| at(stream.now - 30 * i64::try_from(n).unwrap()));
+        stream.history.calls = earlier.collect::<Calls>();
+        let decision = stream.decide();
+        let target = decision.target.unwrap();
+        let allowed = if open < min {
+            open + 1..=max
+        } else if open > max {
+            // Fewer wait for the last hour to be known, and for the last call.
+            min..=if stream.now < 60 || spent > 0 { open } else { open - 1 }
+        } else {
+            min..=max
+        };
+        prop_assert!(allowed.contains(&target), "{min} to {max}: {decision:#?}");
+    }
+
+    #[test]
+    fn the_limits_allow_more_where_more_is_wanted(
+        open in 1_u32..10_000, wanted in 1_u32..20_000, more in 0_u32..10_000,
+        min in 1_u32..200, bounds in 0_u32..9_000, others in 0_u32..5_000, limit in 1_u32..20_000,
+    ) {
+        let policy =
+            Policy { min_shards: min, max_shards: min + bounds, ..Policy::default() };
+        let account =
+            Some(Account { shard_limit: limit, open_shards: open.saturating_add(others) });
+        for account in [None, account] {
+            let target = |wanted| limits::clamp(open, wanted, &policy, account).0;
+            prop_assert!(target(wanted) <= target(wanted + more));
+            let (least, most) = limits::legal(open);
+            prop_assert!((least.min(open)..=most.max(open)).contains(&target(wanted)));
+        }
+    }
+
+    #[test]
+    fn the_same_input_has_the_same_decision(
+        days in any_days(2 * 1_440), open in 1_u32..200, tuning in any_tuning(),
+    ) {
+        let mut stream = Stream::new(open);
+        stream.policy.tuning = tuning;
+        for milli in days {
+            stream.pass(milli, Some(0));
+        }
+        let read_again = |history: &History| -> History {
+            serde_json::from_str(&serde_json::to_string(history).unwrap()).unwrap()
+        };
+        let mut twin = stream.clone();
+        twin.history = read_again(&stream.history);
+        prop_assert_eq!(stream.decide(), twin.decide());
     }
 
     #[test]
