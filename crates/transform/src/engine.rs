@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::base64;
 use crate::event::{self, EventError, Handed};
 use crate::outcome::{Outcome, Reason, Report};
 use crate::pipeline::{Converted, Pipeline};
@@ -169,14 +170,7 @@ fn decode(record: &Handed<'_>, data: &mut Vec<u8>) -> Result<(), Reason> {
     // A record that cannot be answered is not worth converting.
     record.id?;
     let base64 = record.data.as_deref().map_err(|reason| *reason)?;
-    data.clear();
-    base64_simd::STANDARD.decode_append(base64, data).or_else(|_| {
-        // An event that AWS publishes as a sample has one sign of padding too many.
-        let end = base64.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
-        data.clear();
-        let unpadded = base64_simd::STANDARD_NO_PAD.decode_append(&base64[..end], data);
-        unpadded.map_err(|_| Reason::BadBase64)
-    })
+    if base64::decode_leniently(base64, data) { Ok(()) } else { Err(Reason::BadBase64) }
 }
 
 /// What of a record that did not fit goes back: all of it where it fits a response alone, else the
@@ -184,7 +178,7 @@ fn decode(record: &Handed<'_>, data: &mut Vec<u8>) -> Result<(), Reason> {
 fn surplus(
     pipeline: &Pipeline,
     (times, own): (u8, &[u8]),
-    (id, data, metadata): (&str, usize, usize),
+    (id, data, metadata): (&[u8], usize, usize),
     response: &Response<'_>,
 ) -> Result<Vec<Again>, Reason> {
     if times >= REINGEST_LIMIT {

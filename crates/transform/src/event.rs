@@ -45,7 +45,7 @@ pub enum EventError {
 pub(crate) struct Handed<'a> {
     /// The `recordId` as the request writes it, quotes and escapes included; or why the record
     /// cannot be answered.
-    pub(crate) id: Result<&'a str, Reason>,
+    pub(crate) id: Result<&'a [u8], Reason>,
     /// The base64 text, or why there is none.
     pub(crate) data: Result<Cow<'a, [u8]>, Reason>,
     /// When the record reached the stream, in milliseconds of the epoch.
@@ -132,7 +132,7 @@ fn read(event: &[u8]) -> Result<Vec<Handed<'_>>, EventError> {
             Cow::Owned(data) => Cow::Owned(data.into_bytes()),
         });
         Handed {
-            id: id.map(RawValue::get).ok_or(Reason::NoRecordId),
+            id: id.map(|id| id.get().as_bytes()).ok_or(Reason::NoRecordId),
             data: data.ok_or(Reason::NoData),
             at: record.approximate_arrival_timestamp.and_then(arrival),
         }
@@ -150,7 +150,7 @@ fn arrival(raw: &RawValue) -> Option<i64> {
 
 /// An identifier can be answered only once. `all_plain` says that none has an escape in it.
 fn refuse_duplicates(handed: &mut [Handed<'_>], all_plain: bool) {
-    let plain = |id: &str| all_plain || memchr::memchr(b'\\', id.as_bytes()).is_none();
+    let plain = |id: &[u8]| all_plain || memchr::memchr(b'\\', id).is_none();
     let ids = || handed.iter().filter_map(|record| record.id.ok());
     // Firehose's rise from record to record: then none is there twice.
     if ids().zip(ids().skip(1)).all(|(a, b)| a < b) && ids().all(plain) {
@@ -160,9 +160,11 @@ fn refuse_duplicates(handed: &mut [Handed<'_>], all_plain: bool) {
     for record in handed {
         if let Ok(id) = record.id {
             let decoded = if plain(id) {
-                Cow::Borrowed(id.trim_matches('"'))
+                // Both quotes are always there.
+                Cow::Borrowed(id.get(1..id.len().saturating_sub(1)).unwrap_or_default())
             } else {
-                Cow::Owned(serde_json::from_str::<String>(id).unwrap_or_default())
+                let decoded = serde_json::from_slice::<String>(id).unwrap_or_default();
+                Cow::Owned(decoded.into_bytes())
             };
             if !seen.insert(decoded) {
                 record.id = Err(Reason::DuplicateRecordId);
@@ -205,7 +207,7 @@ mod tests {
             .into_iter()
             .map(|handed| {
                 (
-                    handed.id.map(str::to_owned),
+                    handed.id.map(|id| String::from_utf8(id.to_vec()).unwrap()),
                     handed.data.map(|data| String::from_utf8(data.into_owned()).unwrap()),
                 )
             })

@@ -20,6 +20,7 @@
 //! Every record of a request ends in exactly one counted [`Outcome`]; the [`Report`] says how many
 //! in which, and why.
 
+mod base64;
 pub mod contract;
 mod engine;
 mod event;

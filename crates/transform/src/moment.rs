@@ -57,16 +57,17 @@ impl TimeFormat {
     }
 }
 
-/// A date as text, the last that was written: the lines of a log are of one day, mostly.
+/// The minute that was written last: the lines of a log are of the same one for a while.
 #[derive(Debug)]
-pub(crate) struct Today {
-    days: i64,
-    text: [u8; 10],
+pub(crate) struct LastMinute {
+    epoch_secs: i64,
+    /// Its first second, in quotes.
+    text: [u8; 22],
 }
 
-impl Default for Today {
+impl Default for LastMinute {
     fn default() -> Self {
-        Self { days: 0, text: *b"1970-01-01" }
+        Self { epoch_secs: 0, text: *b"\"1970-01-01T00:00:00Z\"" }
     }
 }
 
@@ -202,27 +203,23 @@ impl Moment {
         out.push(b'Z');
     }
 
-    /// Appends the same in quotes.
-    pub(crate) fn write_quoted(self, today: &mut Today, out: &mut Vec<u8>) {
-        let days = self.epoch_secs.div_euclid(DAY_SECS);
-        if self.nanos != 0 || today.days != days {
-            out.push(b'"');
-            let start = out.len();
-            self.write(out);
-            if let Some(text) = out.get(start..).and_then(|text| text.first_chunk()) {
-                *today = Today { days, text: *text };
-            }
-            out.push(b'"');
-            return;
+    /// The same in quotes, where it is a whole second.
+    pub(crate) fn quoted(self, last: &mut LastMinute) -> Option<[u8; 22]> {
+        if self.nanos != 0 {
+            return None;
         }
-        let secs = self.epoch_secs.rem_euclid(DAY_SECS) as u32;
-        let mut text = *b"\"0000-00-00T00:00:00Z\"";
-        text[1..11].copy_from_slice(&today.text);
-        for (at, value) in [(12, secs / 3_600), (15, secs / 60 % 60), (18, secs % 60)] {
-            text[at] = b'0' + (value / 10) as u8;
-            text[at + 1] = b'0' + (value % 10) as u8;
+        let mut second = self.epoch_secs - last.epoch_secs;
+        if !(0..60).contains(&second) {
+            second = self.epoch_secs.rem_euclid(60);
+            let minute = Self { epoch_secs: self.epoch_secs - second, nanos: 0 };
+            let mut text = vec![b'"'];
+            minute.write(&mut text);
+            text.push(b'"');
+            *last = LastMinute { epoch_secs: minute.epoch_secs, text: text.try_into().ok()? };
         }
-        out.extend_from_slice(&text);
+        let mut text = last.text;
+        text[18..20].copy_from_slice(&[b'0' + (second / 10) as u8, b'0' + (second % 10) as u8]);
+        Some(text)
     }
 
     pub(crate) fn to_text(self) -> String {
@@ -370,14 +367,14 @@ mod tests {
             prop_assert_eq!(Moment::iso8601(other.to_string().as_bytes()), Some(moment));
             let text = moment.to_text();
             prop_assert_eq!(text.parse::<jiff::Timestamp>().unwrap(), other);
-            // Twice on the same day, to the millisecond and to the second.
-            let (mut today, mut out) = (Today::default(), Vec::new());
+            // Twice in the same minute, to the millisecond and to the second.
+            let mut last = LastMinute::default();
             let second = Moment::from_secs(millis.div_euclid(1_000)).unwrap();
             for moment in [moment, second, second] {
-                out.clear();
-                moment.write_quoted(&mut today, &mut out);
                 let expected = format!("\"{}\"", moment.to_text());
-                prop_assert_eq!(&out, &expected.into_bytes());
+                let whole = moment.nanos == 0;
+                let quoted = moment.quoted(&mut last).map(Vec::from);
+                prop_assert_eq!(quoted, whole.then(|| expected.into_bytes()));
             }
             for (_, format) in TimeFormat::NAMED {
                 let _ = format.parse(&any);

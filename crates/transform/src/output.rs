@@ -1,8 +1,12 @@
 //! What is written of a record: a line of JSON, the keys of its partition, its table.
 
+mod key;
+
 use std::ops::Range;
 
-use crate::moment::Today;
+use self::key::Key;
+use crate::json;
+use crate::moment::LastMinute;
 use crate::record::Record;
 use crate::scope::Known;
 use crate::template::Template;
@@ -12,15 +16,8 @@ use crate::value::Value;
 #[derive(Debug)]
 pub(crate) struct Member {
     slot: usize,
-    /// The comma before it, its name, and the colon after it.
-    key: Box<[u8]>,
-    /// The same with the quote after it, filled up to a length that is copied in one go; only where
-    /// it fits.
-    quoted: Option<([u8; KEY_BYTES], usize)>,
+    key: Key,
 }
-
-/// Names of up to 26 bytes fit.
-const KEY_BYTES: usize = 32;
 
 /// The output of a pipeline.
 #[derive(Debug, Default)]
@@ -28,30 +25,17 @@ pub(crate) struct Output {
     pub(crate) members: Vec<Member>,
     /// The first of the members that a step has written ahead, and how many they are.
     pub(crate) written: (usize, usize),
-    pub(crate) today: Today,
     pub(crate) newline: bool,
     pub(crate) partition_keys: Vec<(String, Template)>,
     pub(crate) iceberg: Vec<(&'static str, Template)>,
+    minute: LastMinute,
 }
 
 impl Output {
     /// Fixes the fields and their order.
     pub(crate) fn fields(&mut self, known: &[Known]) {
-        self.members = known
-            .iter()
-            .map(|known| {
-                let mut key = vec![b','];
-                crate::json::string(&mut key, &known.field.name);
-                key.push(b':');
-                let mut quoted = [0; KEY_BYTES];
-                let fits = quoted.get_mut(..=key.len()).map(|quoted| {
-                    quoted[..key.len()].copy_from_slice(&key);
-                    quoted[key.len()] = b'"';
-                });
-                let quoted = fits.map(|()| (quoted, key.len() + 1));
-                Member { slot: known.slot, key: key.into(), quoted }
-            })
-            .collect();
+        let member = |known: &Known| Member { slot: known.slot, key: Key::new(&known.field.name) };
+        self.members = known.iter().map(member).collect();
     }
 
     /// Takes the fields in these slots as a step has written them, if they stand together: the keys
@@ -63,7 +47,7 @@ impl Output {
             return None;
         }
         self.written = (first, slots.len());
-        Some(members.iter().map(|member| member.key.clone()).collect())
+        Some(members.iter().map(|member| member.key.bytes().into()).collect())
     }
 
     /// Appends the record as one JSON object.
@@ -80,7 +64,7 @@ impl Output {
         }
         for (name, value) in &record.others {
             out.push(b',');
-            crate::json::string(out, name);
+            json::string(out, name);
             out.push(b':');
             value.write(out);
         }
@@ -94,36 +78,45 @@ impl Output {
 
     /// Appends some of the fields, each with a comma before it.
     fn write_members(&mut self, which: Range<usize>, record: &Record<'_>, out: &mut Vec<u8>) {
-        let Self { members, today, .. } = self;
-        for member in members.get(which).unwrap_or_default() {
-            let value = record.values[member.slot];
+        let Self { members, minute, .. } = self;
+        for Member { slot, key } in members.get(which).unwrap_or_default() {
+            let value = &record.values[*slot];
             let plain = match value {
                 Value::Null => continue,
                 Value::Logged(text) => text.as_plain(),
+                Value::Text(text) if json::is_plain(text.as_bytes()) => Some(*text),
                 _ => None,
             };
-            match (plain, &member.quoted) {
-                (Some(text), Some((key, len))) => {
-                    let after = out.len() + len;
-                    out.extend_from_slice(key);
-                    out.truncate(after);
-                    out.extend_from_slice(text.as_bytes());
-                    out.push(b'"');
+            if let Some(text) = plain {
+                key.plain(text, out);
+                continue;
+            }
+            match value {
+                Value::Integer(value) if let Some(digits) = json::few_digits(*value) => {
+                    key.short(digits, out);
                 }
-                _ => {
-                    out.extend_from_slice(&member.key);
-                    match value {
-                        Value::Time(moment) => moment.write_quoted(today, out),
-                        value => value.write(out),
-                    }
+                Value::Time(moment) if let Some(text) = moment.quoted(minute) => {
+                    key.short((text, text.len()), out);
+                }
+                value => {
+                    out.extend_from_slice(key.bytes());
+                    value.write(out);
                 }
             }
         }
     }
 
+    /// Whether there is more than a row.
+    pub(crate) fn has_metadata(&self) -> bool {
+        !(self.partition_keys.is_empty() && self.iceberg.is_empty())
+    }
+
     /// Appends the record's metadata as JSON, without what is empty; `false` when a field that it
     /// needs is absent.
     pub(crate) fn metadata(&self, record: &Record<'_>, out: &mut Vec<u8>) -> bool {
+        if !self.has_metadata() {
+            return true;
+        }
         let groups = [
             ("partitionKeys", self.partition_keys.iter().map(|(k, t)| (k.as_str(), t)).collect()),
             ("otfMetadata", self.iceberg.iter().map(|(k, t)| (*k, t)).collect::<Vec<_>>()),

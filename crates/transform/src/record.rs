@@ -21,6 +21,7 @@ pub(crate) struct Record<'r> {
 /// The memory of a record, kept from one to the next.
 #[derive(Default)]
 pub(crate) struct Memory {
+    /// All null.
     values: Vec<Value<'static>>,
     others: Vec<(Cow<'static, str>, Value<'static>)>,
 }
@@ -28,9 +29,9 @@ pub(crate) struct Memory {
 impl<'r> Record<'r> {
     /// An empty record with this many slots.
     pub(crate) fn new(memory: &mut Memory, slots: usize, at: Option<Moment>) -> Self {
-        let mut values = recycled(std::mem::take(&mut memory.values));
+        let mut values: Vec<Value<'r>> = std::mem::take(&mut memory.values);
         values.resize(slots, Value::Null);
-        let others = recycled_others(std::mem::take(&mut memory.others));
+        let others = std::mem::take(&mut memory.others);
         Self { values, others, at, geoip_error: false, written: None }
     }
 
@@ -47,13 +48,13 @@ impl<'r> Record<'r> {
     }
 }
 
-/// An empty list in the memory of another. Nothing is ever mapped, and the standard library
-/// collects a mapped list into the list's own memory where the sizes are the same.
-fn recycled<'to>(mut values: Vec<Value<'_>>) -> Vec<Value<'to>> {
-    values.clear();
+/// A list of nothing in the memory of another: the standard library collects a mapped list into the
+/// list's own memory where the sizes are the same.
+fn recycled<'to>(values: Vec<Value<'_>>) -> Vec<Value<'to>> {
     values.into_iter().map(|_| Value::Null).collect()
 }
 
+/// The same, and nothing is ever mapped.
 fn recycled_others<'to>(
     mut others: Vec<(Cow<'_, str>, Value<'_>)>,
 ) -> Vec<(Cow<'to, str>, Value<'to>)> {

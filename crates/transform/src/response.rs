@@ -3,6 +3,8 @@
 //! Every record that has not been answered yet keeps room for its shortest answer, so that the
 //! limit holds whatever the records before it turned into.
 
+use crate::base64;
+
 /// The most that Lambda returns to a synchronous caller: 6 MB, enforced as this many bytes
 /// (Lambda API Reference, "Invoke", 2026-11).
 pub const RESPONSE_LIMIT_BYTES: usize = 6_291_556;
@@ -29,7 +31,7 @@ impl<'o> Response<'o> {
     pub(crate) fn begin<'a>(
         out: &'o mut Vec<u8>,
         limit: usize,
-        ids: impl Iterator<Item = &'a str>,
+        ids: impl Iterator<Item = &'a [u8]>,
     ) -> Self {
         out.clear();
         out.extend_from_slice(BEGIN);
@@ -37,23 +39,23 @@ impl<'o> Response<'o> {
     }
 
     /// Turns to the next record: the room kept for it is free to be used.
-    pub(crate) fn next(&mut self, id: &str) {
+    pub(crate) fn next(&mut self, id: &[u8]) {
         self.reserved -= shortest(id);
     }
 
     /// Answers `Ok` with the data, and with metadata in JSON unless that is empty; `false`, and
     /// nothing is written, when that does not fit.
     #[must_use]
-    pub(crate) fn ok(&mut self, id: &str, data: &[u8], metadata: &[u8]) -> bool {
-        let base64 = base64_simd::STANDARD.encoded_length(data.len());
+    pub(crate) fn ok(&mut self, id: &[u8], data: &[u8], metadata: &[u8]) -> bool {
+        let base64 = base64::encoded_len(data.len());
         let end =
             if metadata.is_empty() { OK_END.len() } else { METADATA.len() + metadata.len() + 1 };
         let len = ID.len() + id.len() + OK.len() + base64 + end;
         if !self.fits(len + self.reserved) {
             return false;
         }
-        self.item(&[ID, id.as_bytes(), OK]);
-        base64_simd::STANDARD.encode_append(data, self.out);
+        self.item(&[ID, id, OK]);
+        base64::encode(data, self.out);
         if metadata.is_empty() {
             self.out.extend_from_slice(OK_END);
         } else {
@@ -64,14 +66,14 @@ impl<'o> Response<'o> {
 
     /// Answers `Dropped`; `false` when not even that fits.
     #[must_use]
-    pub(crate) fn dropped(&mut self, id: &str) -> bool {
+    pub(crate) fn dropped(&mut self, id: &[u8]) -> bool {
         self.short(id, DROPPED)
     }
 
     /// Answers `ProcessingFailed`; `false` when not even that fits. That takes a request whose
     /// records are shorter than their shortest answers, which Firehose's never are.
     #[must_use]
-    pub(crate) fn failed(&mut self, id: &str) -> bool {
+    pub(crate) fn failed(&mut self, id: &[u8]) -> bool {
         self.short(id, FAILED)
     }
 
@@ -81,7 +83,7 @@ impl<'o> Response<'o> {
     }
 
     /// Whether such an answer fits a response that holds no other.
-    pub(crate) fn fits_alone(&self, id: &str, data: usize, metadata: usize) -> bool {
+    pub(crate) fn fits_alone(&self, id: &[u8], data: usize, metadata: usize) -> bool {
         alone(id, data, metadata) <= self.limit
     }
 
@@ -90,10 +92,10 @@ impl<'o> Response<'o> {
         self.out.extend_from_slice(END);
     }
 
-    fn short(&mut self, id: &str, result: &[u8]) -> bool {
+    fn short(&mut self, id: &[u8], result: &[u8]) -> bool {
         let fits = self.fits(ID.len() + id.len() + result.len());
         if fits {
-            self.item(&[ID, id.as_bytes(), result]);
+            self.item(&[ID, id, result]);
         }
         fits
     }
@@ -115,8 +117,8 @@ impl<'o> Response<'o> {
 }
 
 /// The length of a response that is nothing but an `Ok` with so many bytes of data and of metadata.
-pub(crate) fn alone(id: &str, data: usize, metadata: usize) -> usize {
-    let base64 = base64_simd::STANDARD.encoded_length(data);
+pub(crate) fn alone(id: &[u8], data: usize, metadata: usize) -> usize {
+    let base64 = base64::encoded_len(data);
     let end = if metadata == 0 { OK_END.len() } else { METADATA.len() + metadata + 1 };
     BEGIN.len() + ID.len() + id.len() + OK.len() + base64 + end + END.len()
 }
@@ -133,7 +135,7 @@ pub(crate) fn failed_into_dropped(response: &mut [u8], end: usize) {
 }
 
 /// The shortest answer that says that a record failed, with the comma before it.
-fn shortest(id: &str) -> usize {
+fn shortest(id: &[u8]) -> usize {
     1 + ID.len() + id.len() + FAILED.len()
 }
 
@@ -144,10 +146,11 @@ mod tests {
     /// Answers each id with `Ok` and the data when it fits, and with `ProcessingFailed` otherwise.
     fn answer(limit: usize, metadata: &[u8], answers: &[(&str, &[u8])]) -> (String, usize) {
         let mut out = b"left over".to_vec();
-        let ids = answers.iter().map(|(id, _)| *id);
+        let ids = answers.iter().map(|(id, _)| id.as_bytes());
         let mut response = Response::begin(&mut out, limit, ids);
         let mut unanswered = 0;
         for (id, data) in answers {
+            let id = id.as_bytes();
             response.next(id);
             if !response.ok(id, data, metadata) && !response.failed(id) {
                 unanswered += 1;

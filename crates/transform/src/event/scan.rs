@@ -9,6 +9,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr2};
 
 use super::Handed;
+use crate::json::is_plain_ascii;
 use crate::outcome::Reason;
 
 /// Objects and lists inside each other; Firehose's go three deep.
@@ -123,10 +124,10 @@ impl<'a> Scan<'a> {
                 Member::Id => {
                     let id = scan.bytes.get(scan.at..scan.at + len)?;
                     let [b'"', inside @ .., b'"'] = id else { return None };
-                    if !crate::json::is_plain(inside) {
+                    if !is_plain_ascii(inside) {
                         return None;
                     }
-                    handed.id = Ok(std::str::from_utf8(id).ok()?);
+                    handed.id = Ok(id);
                     scan.at += len;
                 }
             }
@@ -139,23 +140,27 @@ impl<'a> Scan<'a> {
     /// A whole number of so many digits; what follows it is looked at by the caller.
     fn digits(&mut self, len: usize) -> Option<i64> {
         let digits = self.bytes.get(self.at..self.at + len).filter(|_| len <= DIGITS_MOST)?;
-        let mut value = 0;
-        for digit in digits {
-            let digit = Some(digit.wrapping_sub(b'0')).filter(|digit| *digit <= 9)?;
-            value = value * 10 + i64::from(digit);
-        }
         self.at += len;
-        (digits.first() != Some(&b'0')).then_some(value)
+        if digits.first() == Some(&b'0') {
+            return None;
+        }
+        match (digits.first_chunk(), digits.last_chunk()) {
+            // A moment of these centuries, in milliseconds.
+            (Some(first), Some(last)) if len == 13 => {
+                Some(eight(first)? * 100_000 + eight(last)? % 100_000)
+            }
+            _ => digits.iter().try_fold(0, |value, digit| {
+                let digit = Some(digit.wrapping_sub(b'0')).filter(|digit| *digit <= 9)?;
+                Some(value * 10 + i64::from(digit))
+            }),
+        }
     }
 
     /// An identifier with its quotes, as it will be written back.
-    fn id(&mut self) -> Option<&'a str> {
+    fn id(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         let inside = self.string()?;
-        if !crate::json::is_plain(inside) {
-            return None;
-        }
-        std::str::from_utf8(self.bytes.get(start..self.at)?).ok()
+        if is_plain_ascii(inside) { self.bytes.get(start..self.at) } else { None }
     }
 
     fn object(&mut self, mut member: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
@@ -269,6 +274,38 @@ impl<'a> Scan<'a> {
     fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
             self.at += 1;
+        }
+    }
+}
+
+/// The number that eight digits are, all of them at once: each product adds its neighbour to ten, a
+/// hundred or ten thousand times a digit, a pair or four.
+fn eight(digits: &[u8; 8]) -> Option<i64> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let digits = u64::from_le_bytes(*digits).wrapping_sub(ONES * u64::from(b'0'));
+    // Above 9 the upper half is not empty, or becomes so when 6 is added.
+    if (digits | digits.wrapping_add(ONES * 6)) & (ONES * 0xf0) != 0 {
+        return None;
+    }
+    let pairs = (digits.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
+    Some((fours.wrapping_mul(1 + (10_000 << 32)) >> 32) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn eight_digits_are_read_at_once(digits in "[0-9]{8}|[0-9/:]{8}|[ -~]{8}", any: [u8; 8]) {
+            for digits in [<[u8; 8]>::try_from(digits.as_bytes()).unwrap(), any] {
+                let text = std::str::from_utf8(&digits).ok();
+                let text = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+                prop_assert_eq!(eight(&digits), text.and_then(|text| text.parse().ok()));
+            }
         }
     }
 }

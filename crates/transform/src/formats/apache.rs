@@ -18,7 +18,7 @@ use memchr::{memchr, memchr3, memrchr};
 
 pub use self::text::Text;
 use super::LogTime;
-use super::time::LOG_TIME_LEN;
+use super::time::{LOG_TIME_LEN, Minute};
 use super::{Read, failed};
 use crate::moment::Moment;
 use crate::outcome::Reason;
@@ -66,42 +66,70 @@ impl Layout {
     }
 }
 
-/// Reads a line into the slots of its fields.
-pub(crate) fn read<'r>(
+/// Reads lines into the slots of their fields.
+pub(crate) struct Access {
     layout: Layout,
-    slots: &[usize],
-    line: &'r str,
-    record: &mut Record<'r>,
-) -> Read {
-    let (line, usual) = parse_text(line, layout).map_err(|error| failed(error.reason()))?;
-    let client = if usual { Text::plain(line.client).into() } else { Value::Text(line.client) };
-    let (method, path, protocol, request) = match line.request {
-        // Both are tokens, without anything that has to be escaped.
-        Request::Split { method, path, protocol } => {
-            (Text::plain(method).into(), path.into(), Text::plain(protocol).into(), Value::Null)
-        }
-        Request::Whole(request) => (Value::Null, Value::Null, Value::Null, request.into()),
-    };
-    let logged = |text: Option<Text<'r>>| text.map_or(Value::Null, Value::from);
-    let values = [
-        client,
-        logged(line.ident),
-        logged(line.user),
-        Value::Time(Moment::from(line.time)),
-        method,
-        path,
-        protocol,
-        request,
-        Value::Integer(i64::from(line.status)),
-        line.bytes.map_or(Value::Null, Value::Integer),
-        logged(line.referer),
-        logged(line.user_agent),
-        logged(line.forwarded_for),
-    ];
-    for (slot, value) in slots.iter().zip(values) {
-        record.values[*slot] = value;
+    slots: Vec<usize>,
+    /// The first slot, where the others follow it in their order.
+    first: Option<usize>,
+    minute: Minute,
+}
+
+impl Access {
+    pub(crate) fn new(layout: Layout, slots: Vec<usize>) -> Self {
+        let first = slots.first().copied();
+        let first = first.filter(|first| slots.iter().copied().eq(*first..first + slots.len()));
+        Self { layout, slots, first, minute: Minute::default() }
     }
-    Ok(())
+
+    /// Reads the bytes of a line that does not end in a line break.
+    pub(crate) fn read<'r>(&mut self, line: &'r [u8], record: &mut Record<'r>) -> Read {
+        let usual = match self.layout {
+            Layout::Common => None,
+            Layout::Combined | Layout::Nginx => usual::read(line, &mut self.minute),
+        };
+        let (line, usual) = match usual {
+            Some(line) => (line, true),
+            None => {
+                let line = parse_slowly(super::text(line)?, self.layout);
+                (line.map_err(|error| failed(error.reason()))?, false)
+            }
+        };
+        let client = if usual { Text::plain(line.client).into() } else { Value::Text(line.client) };
+        let (method, path, protocol, request) = match line.request {
+            // Both are tokens, without anything that has to be escaped.
+            Request::Split { method, path, protocol } => {
+                let [method, protocol] = [method, protocol].map(|token| Text::plain(token).into());
+                (method, path.into(), protocol, Value::Null)
+            }
+            Request::Whole(request) => (Value::Null, Value::Null, Value::Null, request.into()),
+        };
+        let logged = |text: Option<Text<'r>>| text.map_or(Value::Null, Value::from);
+        let values = [
+            client,
+            logged(line.ident),
+            logged(line.user),
+            Value::Time(Moment::from(line.time)),
+            method,
+            path,
+            protocol,
+            request,
+            Value::Integer(i64::from(line.status)),
+            line.bytes.map_or(Value::Null, Value::Integer),
+            logged(line.referer),
+            logged(line.user_agent),
+            logged(line.forwarded_for),
+        ];
+        match self.first.and_then(|first| record.values.get_mut(first..first + self.slots.len())) {
+            Some(together) => together.copy_from_slice(&values[..self.slots.len()]),
+            None => {
+                for (slot, value) in self.slots.iter().zip(values) {
+                    record.values[*slot] = value;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One line, borrowed from where it was read.
@@ -209,16 +237,7 @@ pub fn parse(line: &[u8]) -> Result<AccessLine<'_>, ParseError> {
     }
     let line = std::str::from_utf8(line)
         .map_err(|error| ParseError::NotUtf8 { valid_bytes: error.valid_up_to() })?;
-    parse_text(line, Layout::Combined).map(|(line, _)| line)
-}
-
-/// The line, and whether nothing in it is escaped or would be in JSON.
-fn parse_text(line: &str, layout: Layout) -> Result<(AccessLine<'_>, bool), ParseError> {
-    let usual = if layout == Layout::Common { None } else { usual::read(line) };
-    match usual {
-        Some(line) => Ok((line, true)),
-        None => Ok((parse_slowly(line, layout)?, false)),
-    }
+    parse_slowly(line, Layout::Combined)
 }
 
 /// Reads a line field by field.

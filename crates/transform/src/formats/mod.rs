@@ -117,7 +117,7 @@ pub(crate) const fn failed(reason: Reason) -> Outcome {
 
 /// An input, ready to read: a format with the slots of its fields.
 pub(crate) enum Reader {
-    Access(apache::Layout, Vec<usize>),
+    Access(apache::Access),
     Table(Table),
     Json(json::Json),
     Logfmt(Open),
@@ -136,10 +136,11 @@ impl Reader {
 
     /// A format that needs to know no more than the slots of its fields.
     pub(crate) fn plain(format: Format, slots: Vec<usize>) -> Option<Self> {
+        let access = |layout| Self::Access(apache::Access::new(layout, slots.clone()));
         Some(match format {
-            Format::ApacheCommon => Self::Access(apache::Layout::Common, slots),
-            Format::ApacheCombined => Self::Access(apache::Layout::Combined, slots),
-            Format::Nginx => Self::Access(apache::Layout::Nginx, slots),
+            Format::ApacheCommon => access(apache::Layout::Common),
+            Format::ApacheCombined => access(apache::Layout::Combined),
+            Format::Nginx => access(apache::Layout::Nginx),
             Format::Syslog3164 => Self::Syslog(syslog::Syslog::new(false, slots)),
             Format::Syslog5424 => Self::Syslog(syslog::Syslog::new(true, slots)),
             Format::Alb => Self::Alb(slots),
@@ -150,21 +151,22 @@ impl Reader {
 
     /// Reads one event.
     pub(crate) fn read<'r>(&'r mut self, event: &'r [u8], record: &mut Record<'r>) -> Read {
-        let text = line(event)?;
+        let line = line(event)?;
         match self {
-            Self::Access(layout, slots) => apache::read(*layout, slots, text, record),
-            Self::Table(table) => table.read(text, record),
-            Self::Json(json) => json.read(text, record),
-            Self::Logfmt(open) => logfmt::read(open, text, record),
-            Self::Syslog(syslog) => syslog.read(text, record),
-            Self::VpcFlow(flow) => flow.read(text, record),
-            Self::Alb(slots) => elb::read(slots, text, record),
+            // Whether it is text is seen there on the way.
+            Self::Access(access) => access.read(line, record),
+            Self::Table(table) => table.read(text(line)?, record),
+            Self::Json(json) => json.read(text(line)?, record),
+            Self::Logfmt(open) => logfmt::read(open, text(line)?, record),
+            Self::Syslog(syslog) => syslog.read(text(line)?, record),
+            Self::VpcFlow(flow) => flow.read(text(line)?, record),
+            Self::Alb(slots) => elb::read(slots, text(line)?, record),
             Self::Text(slot) => {
-                record.values[*slot] = Value::Text(text);
+                record.values[*slot] = Value::Text(text(line)?);
                 Ok(())
             }
-            Self::Pattern(pattern) => pattern.read(text, record),
-            Self::Regex(regex) => regex.read(text, record),
+            Self::Pattern(pattern) => pattern.read(text(line)?, record),
+            Self::Regex(regex) => regex.read(text(line)?, record),
         }
     }
 
@@ -191,13 +193,15 @@ impl Reader {
     }
 }
 
-/// The text of an event without its line ending.
-fn line(event: &[u8]) -> Result<&str, Outcome> {
+/// An event without its line ending.
+fn line(event: &[u8]) -> Result<&[u8], Outcome> {
     let event = event.strip_suffix(b"\n").unwrap_or(event);
     let event = event.strip_suffix(b"\r").unwrap_or(event);
-    if event.is_empty() {
-        return Err(failed(Reason::Empty));
-    }
+    if event.is_empty() { Err(failed(Reason::Empty)) } else { Ok(event) }
+}
+
+/// The text of an event.
+fn text(event: &[u8]) -> Result<&str, Outcome> {
     std::str::from_utf8(event).map_err(|_| failed(Reason::NotUtf8))
 }
 

@@ -82,6 +82,43 @@ impl fmt::Display for LogTime {
     }
 }
 
+/// The minute that was read last: the lines of a log are of the same one for a while.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Minute {
+    /// Its text, with zeros for the seconds.
+    text: [u8; LOG_TIME_LEN],
+    epoch_secs: i64,
+}
+
+/// Where a timestamp has its seconds.
+const SECONDS: std::ops::Range<usize> = 18..20;
+
+impl Default for Minute {
+    /// None: no text has ones where the seconds are cleared.
+    fn default() -> Self {
+        Self { text: [1; LOG_TIME_LEN], epoch_secs: 0 }
+    }
+}
+
+impl Minute {
+    /// What [`LogTime::parse`] reads.
+    pub(crate) fn parse(&mut self, text: &[u8]) -> Option<LogTime> {
+        let text: &[u8; LOG_TIME_LEN] = text.try_into().ok()?;
+        let mut minute = *text;
+        minute[SECONDS].fill(0);
+        let second = number::<2>(text, SECONDS.start, 59);
+        if let (Some(second), true) = (second, minute == self.text) {
+            return Some(LogTime { epoch_secs: self.epoch_secs + second });
+        }
+        let time = LogTime::parse(text)?;
+        // All of a minute is in the range, but for a leap second after the last.
+        if let Some(second) = second {
+            *self = Self { text: minute, epoch_secs: time.epoch_secs - second };
+        }
+        Some(time)
+    }
+}
+
 /// A number of digits only, not above `most`.
 #[inline(always)]
 fn number<const DIGITS: usize>(text: &[u8; LOG_TIME_LEN], at: usize, most: i64) -> Option<i64> {
@@ -152,6 +189,13 @@ mod tests {
             );
             let read = LogTime::parse(text.as_bytes()).unwrap();
             prop_assert_eq!(read.epoch_secs(), epoch_secs);
+            // In the same minute, or after another.
+            let mut minute = Minute::default();
+            for second in ["59", "00", &text[18..20], "60", "6x", "07"] {
+                let text = format!("{}{second}{}", &text[..18], &text[20..]);
+                let again = minute.parse(text.as_bytes());
+                prop_assert_eq!(again, LogTime::parse(text.as_bytes()), "{}", text);
+            }
             prop_assert_eq!(read.to_string(), moment.to_string());
         }
     }

@@ -46,7 +46,8 @@ pub(super) fn compile(yaml: &str, tables: Tables) -> Result<Pipeline, PipelineEr
         Some(node) => Steps { scope: &mut scope, tables: &tables }.read(&node, &mut mistakes),
         None => Vec::new(),
     };
-    let mut written = Output { newline: true, ..Output::default() };
+    let mut written = Output::default();
+    written.newline = true;
     if let Some(node) = output_node {
         output(&node, &mut scope, &mut written, &mut mistakes);
     }
@@ -82,12 +83,13 @@ fn finish(draft: Draft, scope: Scope, mut steps: Vec<Step>, mut output: Output) 
 /// Where nothing changes a place any more once it is known, its fields are written once for all
 /// records of that place.
 fn write_ahead(steps: &mut [Step], output: &mut Output) {
-    let mut last = steps.iter_mut().rev();
-    let last = last.find(|step| !matches!(step, Step::Filter(_) | Step::Sample(_)));
-    if let Some(Step::Geoip(geoip)) = last
+    let changes = |step: &Step| !matches!(step, Step::Filter(_) | Step::Sample(_));
+    let Some(last) = steps.iter().rposition(changes) else { return };
+    let unread = last + 1 == steps.len() && !output.has_metadata();
+    if let Some(Step::Geoip(geoip)) = steps.get_mut(last)
         && let Some(keys) = output.take_written(geoip.slots())
     {
-        geoip.write_ahead(keys);
+        geoip.write_ahead(keys, unread);
     }
 }
 

@@ -145,6 +145,8 @@ pub(crate) struct Geoip<E> {
     into: Vec<usize>,
     /// What the output writes before each of the fields, where it takes them together.
     keys: Vec<Box<[u8]>>,
+    /// Whether nothing else of the pipeline wants the fields.
+    unread: bool,
     /// Each entry, and its fields as the output writes them.
     entries: Vec<(E, Box<[u8]>)>,
     /// By the offset of the database's entry, which many addresses share.
@@ -164,7 +166,7 @@ impl<E: Entry> Geoip<E> {
     pub(crate) fn new(database: Database, field: usize, into: Vec<usize>) -> Self {
         let (entries, by_offset) = (Vec::new(), HashMap::new());
         let (keys, recent) = (Vec::new(), Recent::default());
-        Self { database, field, into, keys, entries, by_offset, recent }
+        Self { database, field, into, keys, unread: false, entries, by_offset, recent }
     }
 
     /// The slots that the step fills, in the order of its fields.
@@ -173,9 +175,9 @@ impl<E: Entry> Geoip<E> {
     }
 
     /// From now on each entry's fields are kept as the output writes them, after these keys. No
-    /// later step may change them.
-    pub(crate) fn write_ahead(&mut self, keys: Vec<Box<[u8]>>) {
-        self.keys = keys;
+    /// later step may change them, and where they are `unread` none looks at them either.
+    pub(crate) fn write_ahead(&mut self, keys: Vec<Box<[u8]>>, unread: bool) {
+        (self.keys, self.unread) = (keys, unread);
     }
 
     /// Forgets what was kept ready.
@@ -205,6 +207,9 @@ impl<E: Entry> Geoip<E> {
             Some((entry, written)) => {
                 if !self.keys.is_empty() {
                     record.written = Some(written);
+                    if self.unread {
+                        return;
+                    }
                 }
                 for (slot, value) in self.into.iter().zip(entry.values()) {
                     record.values[*slot] = value;

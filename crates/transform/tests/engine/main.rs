@@ -9,3 +9,4 @@ mod inputs;
 mod properties;
 mod real_data;
 mod support;
+mod twice;
