@@ -1,4 +1,5 @@
-//! What is measured: `cargo xtask bench autoscaler`, `evaluate`, `consumer`, `transform`.
+//! What is measured: `cargo xtask bench autoscaler`, `evaluate`, `consumer`, `transform`,
+//! `send`.
 
 // What is measured is the program's output.
 #![allow(clippy::print_stdout)]
@@ -15,6 +16,7 @@ mod logs;
 mod made_up;
 mod meter;
 mod places;
+mod send;
 mod transform;
 mod variants;
 
@@ -50,6 +52,9 @@ enum Measure {
         #[arg(long, value_name = "FOLDER")]
         data: Option<PathBuf>,
     },
+    /// What a record costs `tidegate send`, beside a loop around boto3; and what becomes of many at
+    /// the limit of a stream.
+    Send(send::Places),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         Measure::Evaluate { traces, beside } => evaluate::evaluate(traces.as_deref(), beside),
         Measure::Consumer(places) => consumer::measure(&places),
         Measure::Transform { places, data } => transform::measure(&places, data),
+        Measure::Send(places) => send::measure(&places),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

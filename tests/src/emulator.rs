@@ -117,6 +117,16 @@ pub fn ministack() -> Option<Emulator> {
     }))
 }
 
+/// ferrokinesis; nothing when the tools are not there. `arguments` are such as `--enforce-limits`.
+pub fn ferrokinesis(arguments: &[&str]) -> Option<Emulator> {
+    let program = place::tool("ferrokinesis/tidegate-ferrokinesis")?;
+    Some(Emulator::start("/_health/ready", |port, folder| {
+        let mut command = quiet(&program, folder);
+        command.arg("--port").arg(port.to_string()).args(arguments);
+        command
+    }))
+}
+
 /// A program that knows nothing of this environment but where programs are, and that writes into
 /// `folder` only.
 fn quiet(program: impl AsRef<Path>, folder: &Path) -> Command {

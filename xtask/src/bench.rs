@@ -30,6 +30,12 @@ pub fn run(root: &Path, measure: &[String]) -> anyhow::Result<()> {
             cargo.arg("--peers").arg(peers(root)?);
         }
     }
+    if what == "send" {
+        tools::install(root)?;
+        tools::install_peers(root)?;
+        cargo.arg("--root").arg(root).arg("--tidegate").arg(command_line(root)?);
+        cargo.env("TIDEGATE_TOOLS", tools::folder(root));
+    }
     for (of, option, name) in [("evaluate", "--traces", TRACES), ("transform", "--data", DATA)] {
         if let Some(folder) = std::env::var_os(name)
             && of == what
@@ -87,6 +93,13 @@ fn built_as_deployed(root: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> 
     cargo.args(["build", "--release", "--locked"]);
     step::finish(cargo.args(packages.iter().flat_map(|package| ["--package", package])))?;
     Ok(target(root)?.join("release"))
+}
+
+/// Builds the command line as a person gets it, and says where it is.
+fn command_line(root: &Path) -> anyhow::Result<PathBuf> {
+    let mut cargo = step::cargo(root);
+    step::finish(cargo.args(["build", "--profile", "quick", "--locked", "--package", "tidegate"]))?;
+    Ok(target(root)?.join("quick/tidegate"))
 }
 
 /// Builds the functions of others, a workspace of their own beside what is ours.

@@ -58,6 +58,12 @@ const SETS: &[Set] = &[
         about: "the emulator of Kinesis: about 16 MB, seconds",
         make: node,
     },
+    Set {
+        name: "ferrokinesis",
+        pins: &["ferrokinesis/Cargo.toml", "ferrokinesis/Cargo.lock", "ferrokinesis/src/main.rs"],
+        about: "the emulator of Kinesis that throttles: compiled, two minutes or three",
+        make: ferrokinesis,
+    },
 ];
 
 /// What `cargo xtask bench` measures beside ours. No test needs it.
@@ -186,4 +192,17 @@ fn node(pins: &Path, folder: &Path) -> anyhow::Result<()> {
     }
     let mut install = step::program("npm", folder);
     step::finish(install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
+}
+
+/// A program of its own workspace, with nothing left of what was compiled for it.
+fn ferrokinesis(pins: &Path, folder: &Path) -> anyhow::Result<()> {
+    let scratch = folder.with_extension("target");
+    let mut build = step::cargo(&pins.join("ferrokinesis"));
+    build.args(["build", "--release", "--locked", "--target-dir"]).arg(&scratch);
+    step::finish(&mut build)?;
+    fs::create_dir_all(folder)?;
+    let program = "tidegate-ferrokinesis";
+    fs::copy(scratch.join("release").join(program), folder.join(program))
+        .with_context(|| format!("could not copy {program}"))?;
+    fs::remove_dir_all(&scratch).with_context(|| format!("could not remove {}", scratch.display()))
 }

@@ -1,6 +1,9 @@
 //! What a producer asks of Kinesis.
 
+use std::time::Duration;
+
 use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ShardFilter, ShardFilterType};
@@ -12,19 +15,30 @@ use crate::Config;
 /// Pages of shards that are read at the most, of a thousand each.
 const MAX_SHARD_PAGES: usize = 20;
 
+/// A machine that does not answer this is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Five MiB take this long through a line of 1.4 Mbit a second. What is given up too early is sent
+/// again, and may be there twice.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// One stream, for a producer.
 #[derive(Debug)]
 pub struct Puts {
     client: Client,
     stream: String,
+    region: String,
 }
 
 /// Why PutRecords as a whole failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PutFailure {
-    /// Throttled, not reached, or the service's own trouble.
+    /// Throttled: nothing was done.
     #[error("{0}")]
-    Passing(String),
+    Throttled(String),
+    /// Not reached, no answer, or the service's own trouble.
+    #[error("{0}")]
+    Unanswered(String),
     /// Access, credentials, a stream that is not there, a request that is not understood.
     #[error("{0}")]
     Lasting(String),
@@ -33,9 +47,16 @@ pub enum PutFailure {
 impl Puts {
     /// A stream by its name. What fails is sent again by the producer, so the SDK does not.
     pub fn new(config: &Config, stream: &str) -> Self {
-        let config =
-            config::Builder::from(config.sdk()).retry_config(RetryConfig::disabled()).build();
-        Self { client: Client::from_conf(config), stream: stream.to_owned() }
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ANSWER_TIMEOUT)
+            .build();
+        let region = config.sdk().region().map(ToString::to_string).unwrap_or_default();
+        let config = config::Builder::from(config.sdk())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .build();
+        Self { client: Client::from_conf(config), stream: stream.to_owned(), region }
     }
 
     /// PutRecords: an answer for each entry, in their order.
@@ -53,7 +74,7 @@ impl Puts {
             request =
                 request.records(built.map_err(|error| PutFailure::Lasting(error.to_string()))?);
         }
-        let answer = request.send().await.map_err(|error| failure("PutRecords", &error))?;
+        let answer = request.send().await.map_err(|error| self.failure("PutRecords", &error))?;
         let answers =
             answer.records.into_iter().map(|record| match (record.shard_id, record.error_code) {
                 (Some(shard_id), None) => Answer::Stored { shard_id },
@@ -77,7 +98,7 @@ impl Puts {
         let mut request = self.client.list_shards().stream_name(&self.stream).shard_filter(open);
         let mut shards = Vec::new();
         for _ in 0..MAX_SHARD_PAGES {
-            let page = request.send().await.map_err(|error| failure(OPERATION, &error))?;
+            let page = request.send().await.map_err(|error| self.failure(OPERATION, &error))?;
             for shard in page.shards() {
                 let range = shard.hash_key_range();
                 let start = range.and_then(|range| range.starting_hash_key().parse().ok());
@@ -94,52 +115,73 @@ impl Puts {
     }
 }
 
-/// What follows from an error ("Common errors" and the pages of PutRecords and ListShards, Kinesis
-/// API reference, 2026-11).
-fn failure<E, R>(operation: &str, error: &SdkError<E, R>) -> PutFailure
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    let SdkError::ServiceError(_) = error else {
-        let message = format!("{operation}: {}", DisplayErrorContext(error));
-        // Without credentials no request is ever sent, however often it is tried.
-        let lasting = message.contains("credentials") || message.contains("Region");
-        return if lasting {
-            PutFailure::Lasting(format!(
-                "no credentials or no Region: set AWS_PROFILE or AWS_REGION, or log in ({message})"
-            ))
-        } else {
-            PutFailure::Passing(message)
+impl Puts {
+    /// What follows from an error ("Common errors" and the pages of PutRecords and ListShards, Kinesis
+    /// API reference, 2026-11).
+    fn failure<E, R>(&self, operation: &str, error: &SdkError<E, R>) -> PutFailure
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let Self { stream, region, .. } = self;
+        let SdkError::ServiceError(_) = error else {
+            return self.unreached(operation, &DisplayErrorContext(error).to_string());
         };
-    };
-    let code = error.code().unwrap_or_default();
-    let said = error.message().unwrap_or_default();
-    let message = format!("{operation}: {code}: {said}");
-    match code {
-        "ResourceNotFoundException" => PutFailure::Lasting(format!(
-            "{message} (are the stream's name, the account and the Region right?)"
-        )),
-        "AccessDeniedException" | "AccessDenied" | "KMSAccessDeniedException" => {
-            PutFailure::Lasting(format!(
-                "{message} (kinesis:PutRecords and kinesis:ListShards are needed, and \
-                 kms:GenerateDataKey where the stream is encrypted with a key of yours)"
-            ))
+        let code = error.code().unwrap_or_default();
+        let message = format!("{operation}: {code}: {}", error.message().unwrap_or_default());
+        match code {
+            "ResourceNotFoundException" => PutFailure::Lasting(format!(
+                "{message} (is {stream} the name of a stream in {region}? --stream, AWS_PROFILE and \
+                 AWS_REGION choose it)"
+            )),
+            "AccessDeniedException" | "AccessDenied" | "KMSAccessDeniedException" => {
+                PutFailure::Lasting(format!(
+                    "{message} (kinesis:PutRecords and kinesis:ListShards are needed, and \
+                     kms:GenerateDataKey where the stream is encrypted with a key of yours)"
+                ))
+            }
+            "ExpiredTokenException"
+            | "IncompleteSignatureException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "MissingAuthenticationTokenException"
+            | "OptInRequired"
+            | "UnrecognizedClientException" => PutFailure::Lasting(format!(
+                "{message} (the credentials are not accepted: log in again, or choose others with \
+                 AWS_PROFILE)"
+            )),
+            "InvalidArgumentException"
+            | "KMSDisabledException"
+            | "KMSInvalidStateException"
+            | "KMSNotFoundException"
+            | "KMSOptInRequired"
+            | "ValidationException" => PutFailure::Lasting(message),
+            "KMSThrottlingException"
+            | "LimitExceededException"
+            | "ProvisionedThroughputExceededException"
+            | "ThrottlingException" => PutFailure::Throttled(message),
+            // Busy, the service's own trouble, and what is new.
+            _ => PutFailure::Unanswered(message),
         }
-        "ExpiredTokenException"
-        | "IncompleteSignatureException"
-        | "InvalidArgumentException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "KMSDisabledException"
-        | "KMSInvalidStateException"
-        | "KMSNotFoundException"
-        | "KMSOptInRequired"
-        | "MissingAuthenticationTokenException"
-        | "OptInRequired"
-        | "UnrecognizedClientException"
-        | "ValidationException" => PutFailure::Lasting(message),
-        // Throttled, busy, the service's own trouble, and what is new.
-        _ => PutFailure::Passing(message),
+    }
+
+    /// What follows when no answer came.
+    fn unreached(&self, operation: &str, message: &str) -> PutFailure {
+        // Without these no request is ever sent, however often it is tried.
+        if self.region.is_empty() {
+            return PutFailure::Lasting(
+                "no Region is set: AWS_REGION, or region in the profile, names it".to_owned(),
+            );
+        }
+        if message.contains("credentials") {
+            return PutFailure::Lasting(format!(
+                "no credentials: log in, or choose a profile with AWS_PROFILE ({message})"
+            ));
+        }
+        let region = &self.region;
+        PutFailure::Unanswered(format!(
+            "{operation}: no answer from Kinesis in {region} ({message}); is the Region right, and \
+             the network there?"
+        ))
     }
 }

@@ -103,9 +103,11 @@ fn needs_full(why: &str) -> anyhow::Error {
 }
 
 /// One line for the person at the terminal.
-#[expect(clippy::print_stderr, reason = "this is the command line's printer")]
 fn complain(line: &str) {
-    eprintln!("{line}");
+    use std::io::Write;
+
+    // Where nobody listens there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Data, for the person or the program behind a pipe. A reader that has gone away is no failure.

@@ -139,6 +139,97 @@ fn mistakes_are_a_sentence_with_the_remedy() {
 }
 
 #[test]
+fn a_csv_file_names_its_columns_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    fs::write(&path, "Order ID,City\r\n17,Bern\r\n18,\"Zug, ZG\"\r\n").unwrap();
+    let arguments = ["--pipeline", "builtin:csv-to-json", "--key", "field:city"];
+    let rows = |output: &Output| -> Vec<_> {
+        assert!(output.status.success(), "{}", said(output));
+        entries(output)
+            .into_iter()
+            .map(|e| (e["PartitionKey"].clone(), e["Data"].clone()))
+            .collect()
+    };
+    let bern = (json!("Bern"), json!(r#"{"order_id":"17","city":"Bern"}"#));
+    let zug = (json!("Zug, ZG"), json!(r#"{"order_id":"18","city":"Zug, ZG"}"#));
+    let output = send(folder.path(), &arguments, &fs::read(&path).unwrap());
+    assert_eq!(rows(&output), [bern.clone(), zug.clone()]);
+    assert!(said(&output).contains("2 of 2 records sent"), "{}", said(&output));
+    // And when a later run goes on in the middle.
+    let arguments = [&arguments[..], &["--checkpoint", "c", "a.csv"]].concat();
+    assert_eq!(rows(&send(folder.path(), &arguments, b"")), [bern, zug]);
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(b"19,Chur\n").unwrap();
+    let chur = (json!("Chur"), json!(r#"{"order_id":"19","city":"Chur"}"#));
+    assert_eq!(rows(&send(folder.path(), &arguments, b"")), [chur]);
+}
+
+#[test]
+fn a_reader_that_goes_away_and_a_disk_that_is_full_end_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let many = "a line\n".repeat(50_000);
+    fs::write(folder.path().join("a.log"), &many).unwrap();
+    let mut command = command(folder.path(), &["a.log"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains("stopped    nobody reads standard output any more"), "{text}");
+    assert!(text.contains("left       "), "{text}");
+    let arguments = ["--key", "field:user", "--rejected", "/dev/full"];
+    let output = send(folder.path(), &arguments, b"no json\n");
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains("/dev/full cannot be written: rejected records go there"), "{text}");
+    assert!(text.contains("No space left on device"), "{text}");
+}
+
+fn interrupt(child: &std::process::Child) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+}
+
+#[test]
+fn an_interruption_drains_and_says_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let many: String = (0..2_000).map(|n| format!("line {n}\n")).collect();
+    fs::write(folder.path().join("a.log"), many).unwrap();
+    // arguments, interruptions, exit code, a part of what is said
+    let cases: [(&[&str], u32, i32, &str); 2] = [
+        (&[], 1, 0, "2000 of 2000 records sent"),
+        (&["--records-per-second", "100"], 2, 1, "stopped    interrupted twice"),
+    ];
+    for (number, (arguments, times, code, part)) in cases.into_iter().enumerate() {
+        let checkpoint = format!("c{number}");
+        let common = ["--follow", "--checkpoint", &checkpoint, "a.log"];
+        let out = folder.path().join(format!("out{number}"));
+        let mut command = command(folder.path(), &[&common, arguments].concat());
+        command.stdout(File::create(&out).unwrap()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        while fs::metadata(&out).unwrap().len() == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for _ in 0..times {
+            interrupt(&child);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        let output = child.wait_with_output().unwrap();
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains("interrupted: what was read is sent first"), "{text}");
+        assert!(text.contains(part), "{text}");
+        let sent = fs::read_to_string(&out).unwrap().lines().count();
+        assert_eq!(text.contains("left       "), sent < 2_000, "{text}");
+        // What is left is what the next run sends.
+        let output = send(folder.path(), &["--checkpoint", &checkpoint, "a.log"], b"");
+        assert_eq!(entries(&output).len() + sent, 2_000);
+        let in_flight = said(&output).contains("what was in flight then is sent again");
+        assert_eq!(in_flight, code != 0, "{}", said(&output));
+    }
+}
+
+#[test]
 fn a_file_is_gone_on_with_where_it_was_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.log");

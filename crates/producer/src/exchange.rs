@@ -72,8 +72,11 @@ pub enum Answer {
 /// Why a whole request was not answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// It may go well the next time: throttled, not reached, the service's own trouble.
-    Passing(String),
+    /// Nothing of it is in the stream, and the next time may go well: throttled.
+    Refused(String),
+    /// It may go well the next time, and whether it did this time nobody knows: no answer, or the
+    /// service's own trouble. What is sent again may be in the stream twice.
+    Unanswered(String),
     /// It will not: the caller is to stop, and finds what is left in [`Producer::left`](crate::Producer::left).
     Lasting,
 }

@@ -104,6 +104,11 @@ impl Lanes {
         self.lanes.iter()
     }
 
+    /// Records in all queues.
+    pub(crate) fn queued(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.queue.len()).sum()
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.lanes.len()
     }

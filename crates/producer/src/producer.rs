@@ -191,12 +191,14 @@ impl Producer {
 
     /// When a lane will have something to send; `None` when only an answer or a record can tell.
     fn ready_in(&self, now: Duration) -> Option<Duration> {
+        let queued = self.lanes.queued();
         let ready_at = |lane: &Lane| {
             let oldest = lane.queue.front()?;
             let one_by_one = self.options.ordered || lane.is_slowed();
             let busy = one_by_one && lane.in_flight > 0;
             (!busy).then(|| {
-                let company = if self.is_full(lane) { now } else { self.linger_end(oldest) };
+                let full = self.is_full(lane, queued);
+                let company = if full { now } else { self.linger_end(oldest) };
                 company.max(lane.hold_until)
             })
         };
@@ -210,30 +212,29 @@ impl Producer {
         if long_enough { Duration::ZERO } else { pending.since + self.options.linger }
     }
 
-    /// Whether what waits fills what can be sent.
-    fn is_full(&self, lane: &Lane) -> bool {
+    /// Whether what waits, in a lane or in all, fills what can be sent.
+    fn is_full(&self, lane: &Lane, queued: usize) -> bool {
         match self.options.aggregate_bytes {
             Some(bytes) => lane.bytes >= bytes,
-            None => {
-                let waiting: usize = self.lanes.iter().map(|lane| lane.queue.len()).sum();
-                waiting >= ENTRIES_MAX || self.waiting_bytes >= REQUEST_BYTES_MAX
-            }
+            None => queued >= ENTRIES_MAX || self.waiting_bytes >= REQUEST_BYTES_MAX,
         }
     }
 
-    fn may_send(&self, lane: &Lane, now: Duration) -> bool {
+    fn may_send(&self, lane: &Lane, queued: usize, now: Duration) -> bool {
         let Some(oldest) = lane.queue.front() else { return false };
         lane.hold_until <= now
             && !((self.options.ordered || lane.is_slowed()) && lane.in_flight > 0)
-            && (self.linger_end(oldest) <= now || self.is_full(lane))
+            && (self.linger_end(oldest) <= now || self.is_full(lane, queued))
     }
 
     /// The next request, from the lanes that may send.
     fn request(&mut self, now: Duration) -> Option<Request> {
-        let count = self.lanes.len();
+        let (count, queued) = (self.lanes.len(), self.lanes.queued());
         let order = (0..count).map(|step| (self.turn + step) % count);
         let lanes: Vec<_> = order
-            .filter(|index| self.lanes.get(*index).is_some_and(|lane| self.may_send(lane, now)))
+            .filter(|index| {
+                self.lanes.get(*index).is_some_and(|lane| self.may_send(lane, queued, now))
+            })
             .collect();
         let mut room = Room::new();
         let mut units = Vec::new();
@@ -349,8 +350,17 @@ impl Producer {
                 }
             }
             Err(failure) => {
+                let sent =
+                    || flight.units.iter().map(|unit| unit.records.len() as u64).sum::<u64>();
                 let message = match failure {
-                    Failure::Passing(message) => message,
+                    Failure::Refused(message) => {
+                        self.tally.throttled += sent();
+                        message
+                    }
+                    Failure::Unanswered(message) => {
+                        self.tally.unanswered += sent();
+                        message
+                    }
                     Failure::Lasting => String::new(),
                 };
                 failed.extend(flight.units.into_iter().map(|unit| (unit, message.clone())));

@@ -96,6 +96,8 @@ pub struct Tally {
     pub requests: u64,
     /// Records that were sent again, counted each time.
     pub retried: u64,
+    /// Of these, records whose request was not answered: they may be in the stream twice.
+    pub unanswered: u64,
     /// Answers about a record that spoke of a shard's limits.
     pub throttled: u64,
     /// Aggregates that a reshard has put into another shard than they were packed for.

@@ -93,6 +93,14 @@ impl Pipeline {
         &self.line.fields
     }
 
+    /// Whether a record begins with a line that names its columns: a host that reads line by line
+    /// puts the first line of a file before each of the others.
+    pub fn has_header(&self) -> bool {
+        let has_header =
+            |reader: &Reader| matches!(reader, Reader::Table(table) if table.has_header());
+        self.line.readers.iter().any(has_header)
+    }
+
     /// Converts one record: appends its lines to `out`, or says why there is none.
     pub(crate) fn convert(
         &mut self,

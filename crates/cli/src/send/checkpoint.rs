@@ -136,7 +136,8 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<()> {
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     written().with_context(|| {
-        format!("{} cannot be written, and without it nothing is sent", path.display())
+        let shown = path.display();
+        format!("{shown} cannot be written, and without it nothing is sent: make room, or name another file with --checkpoint")
     })
 }
 

@@ -20,8 +20,8 @@ pub const CHUNK_BYTES: usize = 256 << 10;
 
 /// What happens.
 pub enum Event {
-    /// A file is read from there on.
-    Opened { input: usize, place: Place },
+    /// A file is read from there on; its first line, when that was read by an earlier run.
+    Opened { input: usize, place: Place, header: Option<Vec<u8>> },
     /// More is known of what tells a file from others.
     Known { input: usize, identity: Identity },
     /// Lines were read; the loop gives a credit back when it has taken them.
@@ -38,15 +38,21 @@ pub enum Event {
     Answered(u64, Result<Vec<Answer>, PutError>),
     /// ListShards was answered.
     Shards(anyhow::Result<Vec<Shard>>),
+    /// ListShards failed, and is called again.
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a terminal has no shards"))]
+    Unlisted(String),
     /// Ctrl-C.
     Interrupted,
 }
 
 /// Why a request failed.
 pub enum PutError {
-    /// It may go well the next time.
+    /// It was throttled.
     #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a terminal is never throttled"))]
-    Passing(String),
+    Throttled(String),
+    /// It may go well the next time, and whether it did this time nobody knows.
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a terminal always answers"))]
+    Unanswered(String),
     /// It will not.
     Lasting(anyhow::Error),
 }
@@ -121,7 +127,13 @@ fn read(inputs: Inputs, outbox: &Outbox) -> anyhow::Result<()> {
             splitter.take(&bytes[..read], clock::now(), &mut lines);
             outbox.lines(&mut lines)?;
         }
-        splitter.end(clock::now(), &mut lines);
+        if outbox.is_stopped() && splitter.has_rest() {
+            let text = "standard input was interrupted within a line, which is not sent";
+            outbox.tell(Event::Note(text.to_owned()))?;
+            splitter.stop(&mut lines);
+        } else {
+            splitter.end(clock::now(), &mut lines);
+        }
         outbox.lines(&mut lines)?;
     }
     let files: Vec<_> = inputs.files.into_iter().filter(|path| !stdin(path)).collect();

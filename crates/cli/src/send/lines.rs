@@ -71,6 +71,11 @@ impl Splitter {
         if self.has_rest() {
             self.line(now, lines);
         }
+        self.stop(lines);
+    }
+
+    /// The input is interrupted within a line: only what is joined so far is whole.
+    pub fn stop(&mut self, lines: &mut Vec<Line>) {
         lines.extend(self.joined.take().map(|(line, _)| line));
     }
 

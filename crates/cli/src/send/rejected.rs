@@ -50,8 +50,13 @@ impl Rejected {
                 line["data_base64"] = base64_simd::STANDARD.encode_to_string(entry.data).into();
             }
         }
-        let context =
-            || format!("{} cannot be written: rejected records go there", self.path.display());
+        let context = || {
+            format!(
+                "{} cannot be written: rejected records go there, so make room or name \
+                        another file with --rejected",
+                self.path.display()
+            )
+        };
         let file = match &mut self.file {
             Some(file) => file,
             none => {

@@ -29,6 +29,12 @@ const CREDITS: usize = 4;
 /// How long what was read has to get into the stream after Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// A thread that says nothing for so long after Ctrl-C waits for input, and has read nothing more.
+const NOTHING_READ: Duration = Duration::from_millis(500);
+
+/// How often trouble that lasts is told.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 /// How often the terminal is told, and signals are seen.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -83,6 +89,10 @@ struct Sending<'a> {
     summary: Summary,
     bar: ProgressBar,
     is_dirty: bool,
+    /// What names the columns of an input.
+    headers: HashMap<usize, Vec<u8>>,
+    /// When a person was last told of trouble.
+    told_at: Option<Timestamp>,
 }
 
 impl<'a> Sending<'a> {
@@ -114,6 +124,8 @@ impl<'a> Sending<'a> {
             },
             bar,
             is_dirty: false,
+            headers: HashMap::new(),
+            told_at: None,
             arguments,
         })
     }
@@ -124,6 +136,15 @@ impl<'a> Sending<'a> {
 
     fn say(&self, text: &str) {
         self.bar.suspend(|| crate::complain(text));
+    }
+
+    /// Says what does not work, now and then: it may go on for minutes, four requests at a time.
+    fn trouble(&mut self, why: &str) {
+        if self.told_at.is_none_or(|at| elapsed(at) >= TELL_EVERY) {
+            self.told_at = Some(clock::now());
+            let minutes = self.arguments.give_up_after.as_secs_f64() / 60.0;
+            self.say(&format!("{why}: it is tried for {minutes:.0} minutes"));
+        }
     }
 
     /// What an earlier run has written down.
@@ -153,7 +174,7 @@ impl<'a> Sending<'a> {
                 }
                 Next::ListShards if !self.is_listing => {
                     self.is_listing = true;
-                    self.target.list_shards(&self.events);
+                    self.target.list_shards(&self.events, self.arguments.give_up_after);
                     continue;
                 }
                 Next::ListShards => TICK,
@@ -185,7 +206,7 @@ impl<'a> Sending<'a> {
                 return;
             }
         }
-        if self.input_ended {
+        if self.input_ended || self.interrupted.is_some_and(|at| elapsed(at) >= NOTHING_READ) {
             self.producer.end();
         }
         for _ in 0..std::mem::take(&mut self.owed_credits) {
@@ -196,7 +217,8 @@ impl<'a> Sending<'a> {
 
     fn take(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
-            Event::Opened { input, place } => {
+            Event::Opened { input, place, header } => {
+                self.headers.extend(header.map(|header| (input, header)));
                 let is_finished = place.finished;
                 self.files.insert(input, Open { place, is_finished });
                 self.is_dirty = true;
@@ -218,11 +240,8 @@ impl<'a> Sending<'a> {
             }
             Event::Lines(lines) => {
                 self.owed_credits += 1;
-                // After Ctrl-C nothing new is begun.
-                if self.interrupted.is_none() {
-                    for line in lines {
-                        self.line(line)?;
-                    }
+                for line in lines {
+                    self.line(line)?;
                 }
             }
             Event::Note(note) => self.say(&note),
@@ -236,8 +255,12 @@ impl<'a> Sending<'a> {
                 let now = self.now();
                 match answer {
                     Ok(answers) => self.producer.answered(id, Ok(answers), now),
-                    Err(PutError::Passing(why)) => {
-                        self.producer.answered(id, Err(Failure::Passing(why)), now);
+                    Err(PutError::Throttled(why)) => {
+                        self.producer.answered(id, Err(Failure::Refused(why)), now);
+                    }
+                    Err(PutError::Unanswered(why)) => {
+                        self.trouble(&why);
+                        self.producer.answered(id, Err(Failure::Unanswered(why)), now);
                     }
                     Err(PutError::Lasting(error)) => {
                         self.producer.answered(id, Err(Failure::Lasting), now);
@@ -245,6 +268,7 @@ impl<'a> Sending<'a> {
                     }
                 }
             }
+            Event::Unlisted(why) => self.trouble(&why),
             Event::Shards(shards) => {
                 self.is_listing = false;
                 self.producer.shards(shards?);
@@ -256,7 +280,6 @@ impl<'a> Sending<'a> {
                 self.say("interrupted: what was read is sent first; once more to stop at once");
                 self.interrupted = Some(clock::now());
                 self.stop.store(true, Ordering::Relaxed);
-                self.input_ended = true;
             }
         }
         Ok(())
@@ -272,6 +295,11 @@ impl<'a> Sending<'a> {
             self.settle_span(input, start, end);
             return Ok(());
         }
+        if self.shaper.has_header && !self.headers.contains_key(&input) {
+            self.headers.insert(input, text);
+            self.settle_span(input, start, end);
+            return Ok(());
+        }
         self.summary.read += 1;
         let source = open.map_or_else(
             || format!("stdin {}", self.started),
@@ -280,7 +308,9 @@ impl<'a> Sending<'a> {
                 format!("{}/{}/{}", identity.device, identity.inode, identity.truncated)
             },
         );
-        match self.shaper.shape(&text, &Origin { source: &source, start }) {
+        let header = self.headers.get(&input).map(Vec::as_slice);
+        let origin = Origin { header, source: &source, start };
+        match self.shaper.shape(&text, &origin) {
             Shaped::Record(record) => {
                 let place = self.next_place;
                 self.next_place += 1;

@@ -10,7 +10,7 @@ use rand::Rng as _;
 use rand_pcg::Pcg64Mcg;
 use serde_json::{Map, Value};
 use tidegate_producer::Record;
-use tidegate_transform::{Engine, Outcome};
+use tidegate_transform::{Engine, Outcome, Pipeline};
 
 use crate::transform::pipeline::{self, Databases};
 
@@ -53,6 +53,8 @@ pub enum Shaped {
 
 /// Where a line is from; the id is made of it.
 pub struct Origin<'a> {
+    /// The line that names the columns, where there is one.
+    pub header: Option<&'a [u8]>,
     /// What tells the input from others.
     pub source: &'a str,
     /// Where the line begins in it.
@@ -82,6 +84,8 @@ pub struct Shaper {
     hash_key: Option<Vec<String>>,
     id: Option<Id>,
     engine: Option<Engine>,
+    /// Whether the first line of each input names the columns of the others.
+    pub has_header: bool,
     gzip: bool,
     dice: Pcg64Mcg,
 }
@@ -89,10 +93,9 @@ pub struct Shaper {
 impl Shaper {
     /// From the arguments; the seed makes random keys.
     pub fn new(arguments: &Form, seed: u64) -> anyhow::Result<Self> {
-        let engine = match &arguments.pipeline {
+        let pipeline = match &arguments.pipeline {
             Some(name) => {
-                let yaml = pipeline::text(name)?;
-                Some(Engine::new(pipeline::compile(name, &yaml, &arguments.databases)?))
+                Some(pipeline::compile(name, &pipeline::text(name)?, &arguments.databases)?)
             }
             None => None,
         };
@@ -100,7 +103,8 @@ impl Shaper {
             key: key(&arguments.key)?,
             hash_key: arguments.hash_key.as_deref().map(hash_key).transpose()?,
             id: arguments.id.as_deref().map(id).transpose()?,
-            engine,
+            has_header: pipeline.as_ref().is_some_and(Pipeline::has_header),
+            engine: pipeline.map(Engine::new),
             gzip: arguments.gzip,
             dice: Pcg64Mcg::new(u128::from(seed)),
         })
@@ -109,16 +113,19 @@ impl Shaper {
     /// The record of a line; its place is for the caller to set.
     pub fn shape(&mut self, line: &[u8], origin: &Origin) -> Shaped {
         let mut converted = Vec::new();
+        let whole = origin.header.map(|header| [header, line].join(&b'\n'));
         let line = match &mut self.engine {
             None => line,
-            Some(engine) => match engine.convert(line, &mut converted) {
-                Outcome::Ok => converted.strip_suffix(b"\n").unwrap_or(&converted),
-                Outcome::Dropped(_) => return Shaped::Dropped,
-                Outcome::ProcessingFailed(reason) => {
-                    let message = "the pipeline does not take the line".to_owned();
-                    return Shaped::Rejected(reason.name(), message);
+            Some(engine) => {
+                match engine.convert(whole.as_deref().unwrap_or(line), &mut converted) {
+                    Outcome::Ok => converted.strip_suffix(b"\n").unwrap_or(&converted),
+                    Outcome::Dropped(_) => return Shaped::Dropped,
+                    Outcome::ProcessingFailed(reason) => {
+                        let message = "the pipeline does not take the line".to_owned();
+                        return Shaped::Rejected(reason.name(), message);
+                    }
                 }
-            },
+            }
         };
         match self.record(line, origin) {
             Ok(record) => Shaped::Record(record),
@@ -311,7 +318,7 @@ mod tests {
             ("line", Ok("9c14cd5e8d52ee07be7ee64dcb9adb1e")),
         ];
         for (key, expected) in cases {
-            let origin = Origin { source: "a", start: 0 };
+            let origin = Origin { header: None, source: "a", start: 0 };
             let shaped = shaper(key, None).shape(line, &origin);
             match (shaped, expected) {
                 (Shaped::Record(record), Ok(_)) if key == "line" => {
@@ -352,7 +359,7 @@ mod tests {
             ("{ }", " }"),
         ];
         for (line, rest) in cases {
-            let origin = Origin { source: "a", start: 0 };
+            let origin = Origin { header: None, source: "a", start: 0 };
             let shaped = shaper("random", Some("field:i\"d")).shape(line.as_bytes(), &origin);
             let Shaped::Record(record) = shaped else { panic!("{line}") };
             let data = String::from_utf8(record.data).unwrap();
@@ -361,21 +368,22 @@ mod tests {
             assert!(serde_json::from_str::<Value>(&data).is_ok());
         }
         let taken = shaper("random", Some("field:a"))
-            .shape(br#"{"a":1}"#, &Origin { source: "", start: 0 });
+            .shape(br#"{"a":1}"#, &Origin { header: None, source: "", start: 0 });
         assert!(matches!(taken, Shaped::Rejected("id_taken", _)));
     }
 
     #[test]
     fn an_id_is_the_same_only_for_the_same_line_at_the_same_place() {
         let mut shaper = shaper("random", Some("envelope"));
-        let mut id =
-            |line: &[u8], source, start| match shaper.shape(line, &Origin { source, start }) {
-                Shaped::Record(record) => {
-                    let value: Value = serde_json::from_slice(&record.data).unwrap();
-                    (value["id"].as_str().unwrap().to_owned(), value["data"].clone())
-                }
-                _ => panic!("{line:?}"),
-            };
+        let mut id = |line: &[u8], source, start| match shaper
+            .shape(line, &Origin { header: None, source, start })
+        {
+            Shaped::Record(record) => {
+                let value: Value = serde_json::from_slice(&record.data).unwrap();
+                (value["id"].as_str().unwrap().to_owned(), value["data"].clone())
+            }
+            _ => panic!("{line:?}"),
+        };
         let (first, data) = id(b"plain \"text\"", "a", 10);
         assert_eq!(data, "plain \"text\"");
         assert_eq!(id(b"plain \"text\"", "a", 10).0, first);

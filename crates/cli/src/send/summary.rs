@@ -59,6 +59,7 @@ impl Summary {
             "payload_units": tally.payload_units,
             "cost_usd": self.cost_usd(),
             "retried": tally.retried,
+            "unanswered": tally.unanswered,
             "throttled": tally.throttled,
             "misplaced_aggregates": tally.misplaced,
             "seconds": self.took.as_secs_f64(),
@@ -88,6 +89,13 @@ impl Summary {
             "\n  retries    {} records; the stream said {} times that a shard was full",
             tally.retried, tally.throttled
         ));
+        if tally.unanswered > 0 {
+            text.push_str(&format!(
+                "\n  unanswered {} of them, whose requests were not answered: they may be in the \
+                 stream twice",
+                tally.unanswered
+            ));
+        }
         if self.dropped > 0 {
             text.push_str(&format!("\n  dropped    {} by the pipeline", self.dropped));
         }

@@ -28,6 +28,9 @@ const QUIET: SignedDuration = SignedDuration::from_secs(5);
 /// How much of a file tells it from another with the same number.
 const HEAD_BYTES: usize = 256;
 
+/// A first line that is longer names no columns.
+const FIRST_LINE_BYTES_MAX: usize = 64 << 10;
+
 /// One file that is read.
 struct Tail {
     input: usize,
@@ -195,7 +198,7 @@ impl Tails {
         self.next_input += 1;
         let (path, identity) = (place.path.clone(), place.identity.clone());
         self.finished.push(Finished { input, path, identity });
-        Ok(outbox.tell(Event::Opened { input, place })?)
+        Ok(outbox.tell(Event::Opened { input, place, header: None })?)
     }
 
     /// Opens a path that belongs to a file which is not read yet; whether there was one.
@@ -255,15 +258,13 @@ impl Tails {
         let progress = progress.unwrap_or_default();
         let splitter = Splitter::new(input, progress.offset, self.join.clone());
         let path = path.to_owned();
-        outbox.tell(Event::Opened {
-            input,
-            place: Place {
-                path: path.clone(),
-                identity: identity.clone(),
-                progress,
-                finished: false,
-            },
-        })?;
+        let header = match progress.offset {
+            0 => None,
+            _ => first_line(&file).with_context(|| unreadable(&path))?,
+        };
+        let (known, finished) = (identity.clone(), false);
+        let place = Place { path: path.clone(), identity: known, progress, finished };
+        outbox.tell(Event::Opened { input, place, header })?;
         let (rotated, is_done, is_cut) = (None, false, false);
         let tail = Tail { input, path, file, identity, splitter, rotated, is_done, is_cut };
         self.tails.push(tail);
@@ -341,6 +342,13 @@ fn identity(file: &File, truncated: u32) -> io::Result<Identity> {
         head: digest(&head),
         head_bytes: head.len() as u64,
     })
+}
+
+/// The first line that is not blank.
+fn first_line(file: &File) -> io::Result<Option<Vec<u8>>> {
+    let head = head(file, FIRST_LINE_BYTES_MAX)?;
+    let line = head.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
+    Ok(line.map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_owned()))
 }
 
 fn is_same(file: &File, identity: &Identity) -> io::Result<bool> {

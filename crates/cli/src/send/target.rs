@@ -1,7 +1,10 @@
 //! Where requests go: to AWS, or to the terminal.
 
+use std::io::Write as _;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::json;
 use tidegate_producer::{Answer, Entry, Request};
 
@@ -22,7 +25,9 @@ impl Target {
         match self {
             Self::Dry => {
                 let stored = |entry: &Entry| {
-                    crate::print(&line(entry))?;
+                    let gone = "nobody reads standard output any more: what was printed counts as \
+                                sent";
+                    writeln!(std::io::stdout(), "{}", line(entry)).context(gone)?;
                     Ok(Answer::Stored { shard_id: String::new() })
                 };
                 let answers: anyhow::Result<_> = request.entries.iter().map(stored).collect();
@@ -36,13 +41,13 @@ impl Target {
     }
 
     /// ListShards.
-    pub fn list_shards(&self, events: &Sender<Event>) {
+    pub fn list_shards(&self, events: &Sender<Event>, give_up_after: Duration) {
         match self {
             Self::Dry => {
                 let _ = events.send(Event::Shards(Ok(Vec::new())));
             }
             #[cfg(feature = "aws")]
-            Self::Aws(stream) => stream.list_shards(events.clone()),
+            Self::Aws(stream) => stream.list_shards(events.clone(), give_up_after),
         }
     }
 }
@@ -66,14 +71,19 @@ fn line(entry: &Entry) -> String {
 mod aws {
     use std::sync::Arc;
     use std::sync::mpsc::Sender;
+    use std::time::Duration;
 
     use anyhow::Context;
     use tidegate_aws::Config;
     use tidegate_aws::producer::{PutFailure, Puts};
     use tidegate_producer::Request;
+    use tidegate_runtime::clock;
     use tokio::runtime::Runtime;
 
     use crate::send::input::{Event, PutError};
+
+    /// Between two calls of ListShards.
+    const LIST_PAUSE: Duration = Duration::from_secs(1);
 
     /// A stream on AWS, and the thread that talks to it.
     pub struct Stream {
@@ -96,7 +106,8 @@ mod aws {
             let puts = self.puts.clone();
             self.runtime.spawn(async move {
                 let answer = puts.put(request.entries).await.map_err(|failure| match failure {
-                    PutFailure::Passing(message) => PutError::Passing(message),
+                    PutFailure::Throttled(message) => PutError::Throttled(message),
+                    PutFailure::Unanswered(message) => PutError::Unanswered(message),
                     PutFailure::Lasting(message) => PutError::Lasting(anyhow::anyhow!(message)),
                 });
                 // A loop that is gone wants to know nothing.
@@ -104,11 +115,25 @@ mod aws {
             });
         }
 
-        pub fn list_shards(&self, events: Sender<Event>) {
+        /// Again and again, as records are.
+        pub fn list_shards(&self, events: Sender<Event>, give_up_after: Duration) {
             let puts = self.puts.clone();
             self.runtime.spawn(async move {
-                let shards = puts.shards().await.map_err(|message| anyhow::anyhow!(message));
-                let _ = events.send(Event::Shards(shards));
+                let started = clock::now();
+                let shards = loop {
+                    let shards = puts.shards().await;
+                    let tried_for = clock::now().duration_since(started).unsigned_abs();
+                    match shards {
+                        Err(PutFailure::Throttled(why) | PutFailure::Unanswered(why))
+                            if tried_for < give_up_after =>
+                        {
+                            let _ = events.send(Event::Unlisted(why));
+                            clock::sleep(LIST_PAUSE).await;
+                        }
+                        shards => break shards,
+                    }
+                };
+                let _ = events.send(Event::Shards(shards.map_err(anyhow::Error::new)));
             });
         }
     }

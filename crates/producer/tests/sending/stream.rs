@@ -77,7 +77,7 @@ impl Stream {
         let size = |entry: &Entry| entry.partition_key.len() + entry.data.len();
         assert!(entries.iter().map(size).sum::<usize>() <= 5 << 20);
         if dice.random_bool(self.faults.failed) {
-            return Err(Failure::Passing("ServiceUnavailable".to_owned()));
+            return Err(Failure::Unanswered("ServiceUnavailable".to_owned()));
         }
         Ok(entries.iter().map(|entry| self.put_one(entry, now, dice)).collect())
     }

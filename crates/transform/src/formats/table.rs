@@ -44,6 +44,11 @@ impl Table {
         Self::new(delimiter, Columns::Header { names: Vec::new(), known: false, open })
     }
 
+    /// Whether the first line of a record names the columns.
+    pub(crate) const fn has_header(&self) -> bool {
+        matches!(self.columns, Columns::Header { .. })
+    }
+
     fn new(delimiter: u8, columns: Columns) -> Self {
         Self { delimiter, columns, cells: Vec::new(), undone: String::new() }
     }
