@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use regex_lite::Regex;
 use tidegate_producer::{Failure, Next, Producer, Record, Settled};
@@ -100,7 +100,8 @@ impl<'a> Sending<'a> {
         let started = clock::now();
         let seed = started.as_nanosecond() as u64 ^ u64::from(std::process::id()) << 32;
         let target = if arguments.dry_run { Target::Dry } else { target(&arguments.stream)? };
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+            .with_style(ProgressStyle::default_spinner());
         Ok(Self {
             producer: Producer::new(arguments.options(), seed),
             shaper: Shaper::new(&arguments.shape, seed)?,
