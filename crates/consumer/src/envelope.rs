@@ -29,7 +29,8 @@ const CAUSES_MAX: usize = 16;
 pub struct Envelope {
     /// The version of this form.
     pub version: u32,
-    /// The same for the same record of the same function, however often it is delivered.
+    /// The same for the same record of the same function, however often it is delivered; another
+    /// one each time that it was sent back from quarantine.
     pub quarantine_id: String,
     /// The stream.
     #[serde(default)]
@@ -167,7 +168,7 @@ impl Envelope {
             payload,
             size: bytes.len() as u64,
             sha256: hex(&Sha256::digest(bytes)),
-            redrive_count: 0,
+            redrive_count: record.redrive_count(),
         };
         // The whole ARN, where the key has only names: an identity across accounts and regions.
         let identity = format!("{:?} {}", envelope.stream_arn, envelope.key());
@@ -185,10 +186,12 @@ impl Envelope {
     }
 
     /// Where a store keeps the envelope: `function=NAME/stream=NAME/shard=ID/SEQUENCE.json`, and for a
-    /// user record of an aggregate `…/SEQUENCE-PLACE.json`.
+    /// user record of an aggregate `…/SEQUENCE-PLACE.json`; of one that was sent back N times and is
+    /// poison again `….rN.json`.
     ///
     /// The same record gives the same key, so that a batch which comes again does not fill the
-    /// store. The function is part of it, since several may read one stream. Sequence numbers are
+    /// store. The count is part of it, so that whoever sends a record back sees what became of it
+    /// while the envelope that it was sent from is still there. The function is part of it, since several may read one stream. Sequence numbers are
     /// padded to 56 digits, so that the keys of a shard sort in its order.
     ///
     /// Whatever the event said, each part is one plain path component: what is not a letter, a
@@ -223,8 +226,9 @@ fn text_of(error: &(dyn Error + 'static)) -> String {
     bounded(&error.to_string(), MESSAGE_BYTES_MAX).to_owned()
 }
 
-/// A partition key for a log line: the same key gives the same text, and does not show itself.
-pub(crate) fn hashed(partition_key: &str) -> String {
+/// A partition key for a log line or a list: the same key gives the same text, and does not show
+/// itself.
+pub fn hashed(partition_key: &str) -> String {
     hex(&Sha256::digest(partition_key)[..8])
 }
 

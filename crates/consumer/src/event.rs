@@ -6,6 +6,7 @@
 
 mod arrival;
 mod fields;
+mod redriven;
 mod usual;
 mod window;
 
@@ -17,6 +18,7 @@ use memchr::memchr;
 use serde_json::value::RawValue;
 
 use fields::{Fields, Kinesis, List, Top};
+use redriven::Redriven;
 
 pub use window::Window;
 
@@ -151,6 +153,8 @@ pub struct Record<'a> {
     encoded: Option<Cow<'a, str>>,
     user: Option<User<'a>>,
     log: Option<Arc<LogEvent<'a>>>,
+    /// Hardly any record has it.
+    redriven: Option<Box<Redriven>>,
 }
 
 /// What an aggregate says about one of its user records, or an envelope about one of its log events.
@@ -176,6 +180,8 @@ impl<'a> Record<'a> {
             encoded: borrowed(values.data),
             user: None,
             log: None,
+            // A record that has it is of no form.
+            redriven: None,
         }
     }
 
@@ -193,6 +199,7 @@ impl<'a> Record<'a> {
             encoded: text(kinesis.data),
             user: None,
             log: None,
+            redriven: fields.redriven.and_then(Redriven::of).map(Box::new),
         }
     }
 
@@ -220,11 +227,20 @@ impl<'a> Record<'a> {
     /// The place of a user record in its aggregate, or of a log event in its envelope, counted from
     /// 0; `None` for a record that the stream has as it is. With the sequence number, which is then
     /// the one of the whole, it identifies the part.
-    pub const fn sub_sequence_number(&self) -> Option<u64> {
-        match &self.user {
-            Some(user) => Some(user.sub_sequence_number),
-            None => None,
-        }
+    pub fn sub_sequence_number(&self) -> Option<u64> {
+        // It comes alone, and is still what it was.
+        let alone = self.redriven.as_ref().and_then(|redriven| redriven.sub_sequence_number);
+        alone.or_else(|| self.user.map(|user| user.sub_sequence_number))
+    }
+
+    /// How often the record was sent back from quarantine, as whoever sent it says.
+    pub fn redrive_count(&self) -> u32 {
+        self.redriven.as_ref().map_or(0, |redriven| redriven.redrive_count)
+    }
+
+    /// Whether the record is a part of one that the stream has, and comes alone.
+    pub(crate) fn is_part(&self) -> bool {
+        self.redriven.as_ref().is_some_and(|redriven| redriven.sub_sequence_number.is_some())
     }
 
     /// The key that the producer chose: of a user record its own, and not that of the aggregate.
@@ -238,7 +254,10 @@ impl<'a> Record<'a> {
     /// The explicit hash key of a user record, if the producer chose one. Of a record that the
     /// stream has as it is, events do not say.
     pub fn explicit_hash_key(&self) -> Option<u128> {
-        self.user?.explicit_hash_key
+        match &self.redriven {
+            Some(redriven) => redriven.explicit_hash_key,
+            None => self.user?.explicit_hash_key,
+        }
     }
 
     /// What CloudWatch Logs says of the record, where it is a log event out of an envelope.
@@ -310,6 +329,31 @@ mod tests {
             Some("arn:aws:kinesis:eu-central-1:123456789012:stream/orders")
         );
         assert_eq!(record.arrived_at().unwrap().to_string(), "2016-12-02T01:18:43.47Z");
+    }
+
+    #[test]
+    fn what_a_redrive_says_is_read() {
+        let with = |tidegate: &str| {
+            one(&format!(r#"{{"kinesis":{{"sequenceNumber":"7"}},"tidegate":{tidegate}}}"#))
+        };
+        let cases = [
+            (
+                r#"{"subSequenceNumber":4,"explicitHashKey":"9","redriveCount":2}"#,
+                Some(4),
+                Some(9),
+                2,
+            ),
+            (r#"{"redriveCount":1,"later":true}"#, None, None, 1),
+            (r#"{"explicitHashKey":"many"}"#, None, None, 0),
+            ("null", None, None, 0),
+            (r#"{"redriveCount":-1,"subSequenceNumber":4}"#, None, None, 0),
+        ];
+        for (tidegate, place, hash_key, count) in cases {
+            let record = with(tidegate);
+            let found =
+                (record.sub_sequence_number(), record.explicit_hash_key(), record.redrive_count());
+            assert_eq!(found, (place, hash_key, count), "{tidegate}");
+        }
     }
 
     #[test]

@@ -269,6 +269,8 @@ impl<'c> Units<'c> {
         decoded: Result<Decoded<'c>, DecodeError>,
     ) {
         let refused = |error| Some(Fault::new(Stage::Deaggregate, PoisonReason::Kpl, error));
+        // A user record that comes alone was taken out of its aggregate already.
+        let decoded = if parent.is_part() { Ok(Decoded::Plain) } else { decoded };
         let fault = match decoded {
             Ok(Decoded::Plain) => None,
             Ok(Decoded::Unverified) => {

@@ -15,8 +15,12 @@ pub(super) fn of(envelope: &Envelope) -> String {
     // A place in an aggregate has seven digits at most: more entries do not fit a record.
     let place = envelope.sub_sequence_number.map(|place| format!("-{place:0>7}"));
     let place = place.unwrap_or_default();
+    let times = match envelope.redrive_count {
+        0 => String::new(),
+        count => format!(".r{count}"),
+    };
     format!(
-        "function={}/stream={}/shard={}/{file}{place}.json",
+        "function={}/stream={}/shard={}/{file}{place}{times}.json",
         part(function_name(&envelope.function_arn)),
         part(envelope.stream_arn.as_deref().map(stream_name)),
         part(envelope.shard_id.as_deref()),
@@ -101,6 +105,8 @@ mod tests {
                 "function=bill/stream=orders/shard=shardId-000000000006/{zeros}4959-0000017.json"
             )
         );
+        let again = Envelope { redrive_count: 2, ..envelope() }.key();
+        assert!(again.ends_with(&format!("/{zeros}4959.r2.json")), "{again}");
         let long = key(FUNCTION, Some("s"), Some("x"), Some(&"/".repeat(10_000)));
         assert!(long.len() < 255, "{long}");
     }

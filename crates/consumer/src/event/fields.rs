@@ -149,6 +149,7 @@ fields! {
         event_id: "eventID",
         event_source: "eventSource",
         source_arn: "eventSourceARN",
+        redriven: "tidegate",
     }
 }
 

@@ -77,7 +77,8 @@ impl<'a> Form<'a> {
     /// The form of a record, when it has every value.
     fn of(record: &'a str) -> Option<Self> {
         let fields = Fields::of(record);
-        if !fields.is_kinesis() {
+        // What a redrive says is of its record alone.
+        if !fields.is_kinesis() || fields.redriven.is_some() {
             return None;
         }
         let kinesis = Kinesis::of(fields.kinesis?.get());

@@ -15,6 +15,7 @@ mod patience;
 mod policies;
 mod properties;
 mod redelivery;
+mod redriven;
 mod seen;
 #[cfg(feature = "lambda")]
 mod service;
