@@ -6,6 +6,8 @@
 
 mod connections;
 pub(crate) mod error;
+#[cfg(feature = "redrive")]
+mod function;
 mod object;
 
 use std::sync::Mutex;
@@ -50,13 +52,22 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The header `x-amzn-errortype`, in which services whose answers are JSON name an error.
     error_type: Option<String>,
+    /// The header `x-amz-function-error`, by which Lambda says that a function failed.
+    #[cfg(feature = "redrive")]
+    function_error: Option<String>,
 }
 
 impl Answer {
     /// With this status and body.
     #[cfg(test)]
     pub(crate) fn of(status: u16, body: &str) -> Self {
-        Self { status, body: body.as_bytes().to_vec(), error_type: None }
+        Self {
+            status,
+            body: body.as_bytes().to_vec(),
+            error_type: None,
+            #[cfg(feature = "redrive")]
+            function_error: None,
+        }
     }
 
     /// The body as JSON; null when it is none.
@@ -137,7 +148,7 @@ impl Caller {
     /// # Errors
     /// When there is no answer within `within`.
     pub async fn send(&self, ask: Ask<'_>, within: Duration) -> Result<Answer, CallError> {
-        self.exchange(request(ask)?, within).await
+        self.exchange(request(ask)?, within.min(CALL_LIMIT)).await
     }
 
     /// Signs a request for a service, by its name in a signature, and sends it.
@@ -150,6 +161,15 @@ impl Caller {
         (service, region): (&str, &str),
         within: Duration,
     ) -> Result<Answer, CallError> {
+        let request = self.signed(ask, (service, region)).await?;
+        self.exchange(request, within.min(CALL_LIMIT)).await
+    }
+
+    async fn signed(
+        &self,
+        ask: Ask<'_>,
+        (service, region): (&str, &str),
+    ) -> Result<http::Request<SdkBody>, CallError> {
         let identity = self.credentials().await?.into();
         let mut settings = SigningSettings::default();
         if service == "s3" {
@@ -174,7 +194,7 @@ impl Caller {
         let (signature, _) = sign(signable, &params).map_err(CallError::request)?.into_parts();
         let mut request = request(ask)?;
         signature.apply_to_request_http1x(&mut request);
-        self.exchange(request, within).await
+        Ok(request)
     }
 
     /// Calls an operation of a service that speaks AWS's JSON protocol.
@@ -208,16 +228,24 @@ impl Caller {
         let answer = async {
             let response = self.connector.call(request).await.map_err(CallError::transport)?;
             let status = response.status().as_u16();
-            let error_type = response.headers().get("x-amzn-errortype").map(ToOwned::to_owned);
+            let header = |name| response.headers().get(name).map(ToOwned::to_owned);
+            let error_type = header("x-amzn-errortype");
+            #[cfg(feature = "redrive")]
+            let function_error = header("x-amz-function-error");
             let mut stream = ByteStream::new(response.into_body());
             let mut body = Vec::new();
             while let Some(part) = stream.next().await {
                 let part = part.map_err(CallError::transport)?;
                 body.extend_from_slice(&part[..part.len().min(ANSWER_BYTES_MAX - body.len())]);
             }
-            Ok(Answer { status, body, error_type })
+            Ok(Answer {
+                status,
+                body,
+                error_type,
+                #[cfg(feature = "redrive")]
+                function_error,
+            })
         };
-        let within = within.min(CALL_LIMIT);
         let answer = tokio::time::timeout(within, answer).await;
         answer.unwrap_or(Err(CallError::TooSlow { millis: within.as_millis() }))
     }

@@ -18,6 +18,8 @@ pub mod objects;
 pub mod producer;
 #[cfg(feature = "quarantine")]
 pub mod quarantine;
+#[cfg(feature = "redrive")]
+pub mod redrive;
 #[cfg(feature = "reingest")]
 pub mod reingest;
 #[cfg(feature = "seen")]

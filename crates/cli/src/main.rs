@@ -14,6 +14,7 @@ mod page;
 mod pause;
 mod plan;
 mod policy_file;
+mod quarantine;
 mod send;
 mod simulate;
 mod source;
@@ -40,6 +41,9 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Puts lines into a stream: batched, retried, aggregated, in order, or as a log is written
     Send(send::Arguments),
+    /// Looks at what the consumer set aside, and puts it back
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// Tries a Firehose transform on local files; no account needed
     #[command(subcommand)]
     Transform(transform::Command),
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => done(demo::run(&arguments)),
         Command::Simulate(arguments) => done(simulate::run(&arguments)),
         Command::Send(arguments) => send::run(&arguments),
+        Command::Quarantine(command) => quarantine::run(&command),
         Command::Transform(command) => transform::run(&command),
         Command::Tune(arguments) => done(tune::run(&arguments)),
         Command::Plan(arguments) => done(plan::run(&arguments)),

@@ -1,4 +1,4 @@
-//! `docs/src/first-minutes.md`, run: each command prints what the page says.
+//! The pages with console sessions, run: each command prints what the page says.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -8,6 +8,9 @@ use std::process::Command;
 /// What the page is about, as its own first words say.
 const LOG: &str = "tests/logs/access.log";
 const PLACES: &str = "GeoIP2-City-Test.mmdb";
+
+/// The record that the page on the quarantine shows.
+const SHOWN: &str = "f2759ff87fe6";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -61,6 +64,52 @@ fn every_command_prints_what_the_page_says() {
         }
     }
     assert!(ran >= 4, "{ran}");
+}
+
+/// The demo's quarantine. Which shards it has, and so the ids and their order, may change with the
+/// autoscaler: the form of each line is compared, and in place of the record that the page shows
+/// stands one that is as long.
+#[test]
+fn the_quarantine_of_the_demo_is_looked_at_and_put_back() {
+    let page = fs::read_to_string(root().join("docs/src/quarantine.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut ran = 0;
+    for (language, text) in parts(&page) {
+        if language == "yaml" {
+            fs::write(folder.path().join("fixed.yaml"), text).unwrap();
+        }
+        if language != "console" {
+            continue;
+        }
+        let (command, expected) = text.split_once('\n').unwrap();
+        let mut command = command.strip_prefix("$ ").unwrap().to_owned();
+        if command.contains(" show ") {
+            let all = "cargo tidegate quarantine list --json --from demo/quarantine --reason parse";
+            let all = run(all, folder.path(), None);
+            let found = all.lines().find(|line| line.contains("\"size\":31,")).unwrap();
+            let id = found.split_once("\"id\":\"").unwrap().1;
+            command = command.replace(SHOWN, &id[..SHOWN.len()]);
+        }
+        let printed = run(&command, folder.path(), None);
+        assert_eq!(form(&printed), form(expected), "{command}: {printed}");
+        ran += 1;
+    }
+    assert!(ran >= 8, "{ran}");
+}
+
+/// The lines without what may change: figures and the ids and hashes that hold some, and how many
+/// shards, keys and hours are named.
+fn form(text: &str) -> Vec<String> {
+    let word = |word: &str| {
+        if word.contains(|c: char| c.is_ascii_digit()) { "0" } else { word }.to_owned()
+    };
+    text.lines()
+        .map(|line| {
+            let many = ["shards ", "keys ", "hours "].iter().any(|name| line.starts_with(name));
+            let words = line.split_whitespace().map(word);
+            words.take(if many { 1 } else { usize::MAX }).collect::<Vec<_>>().join(" ")
+        })
+        .collect()
 }
 
 /// What a command prints, both streams together.

@@ -164,15 +164,10 @@ mod tests {
 
     #[test]
     fn what_an_error_says() {
-        let json = |status, body: &str| Answer {
-            status,
-            body: body.as_bytes().to_vec(),
-            error_type: None,
-        };
+        let json = Answer::of;
         let named = |status, code: &str| Answer {
-            status,
-            body: Vec::new(),
             error_type: Some(code.to_owned()),
+            ..Answer::of(status, "")
         };
         let cases = [
             (
