@@ -315,7 +315,8 @@ fn what_aws_refuses_is_a_sentence_with_the_remedy() {
         ("AWS_SECRET_ACCESS_KEY", ""),
     ];
     // variables, arguments, exit code, a part of what is said
-    let cases: [(&[(&str, &str)], &[&str], i32, &str); 6] = [
+    type Vars<'v> = &'v [(&'v str, &'v str)];
+    let cases: [(Vars, &[&str], i32, &str); 6] = [
         (&there, &["list", "--from", "s3://b/p"], 1, "a permission is wrong: ListObjectsV2 failed"),
         (&there, &["list", "--from", "dynamodb:t"], 1, "a permission is wrong: Scan failed"),
         (&there, &["list", "--from", "sqs:http://q"], 1, "wrong: ReceiveMessage failed"),

@@ -40,13 +40,13 @@ pub enum Payload {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("it is not JSON")]
-    NotJson(#[source] serde_json::Error),
+    Json(#[source] serde_json::Error),
     #[error("it is no envelope")]
-    NotEnvelope(#[source] serde_json::Error),
+    Envelope(#[source] serde_json::Error),
     #[error("it is of an on-failure destination, and not of a Kinesis stream")]
-    NotKinesis(#[source] serde_json::Error),
+    OtherSource(#[source] serde_json::Error),
     #[error("its records are no batch of Kinesis")]
-    NotRecords(#[source] tidegate_consumer::EventError),
+    Records(#[source] tidegate_consumer::EventError),
 }
 
 /// Where an envelope that was too large is, as the stores write it.
@@ -58,18 +58,18 @@ struct Reference {
 
 /// The records of a document.
 pub fn read(key: &str, bytes: &[u8]) -> Result<Vec<Record>, ReadError> {
-    let mut value: Value = serde_json::from_slice(bytes).map_err(ReadError::NotJson)?;
+    let mut value: Value = serde_json::from_slice(bytes).map_err(ReadError::Json)?;
     // A topic in front of a queue wraps what it passes on.
     if value["Type"] == "Notification"
         && let Some(message) = value["Message"].as_str()
     {
-        value = serde_json::from_str(message).map_err(ReadError::NotJson)?;
+        value = serde_json::from_str(message).map_err(ReadError::Json)?;
     }
     if value.get("KinesisBatchInfo").is_some() || value.get("requestContext").is_some() {
         return of_lambda(key, value);
     }
     let reference = value.get("payload_ref").cloned();
-    let envelope: Envelope = serde_json::from_value(value).map_err(ReadError::NotEnvelope)?;
+    let envelope: Envelope = serde_json::from_value(value).map_err(ReadError::Envelope)?;
     let payload = match reference.and_then(|value| serde_json::from_value(value).ok()) {
         Some(Reference { bucket, key }) => Payload::Object { bucket, key },
         None => Payload::Here,
@@ -112,7 +112,7 @@ struct Batch {
 }
 
 fn of_lambda(key: &str, value: Value) -> Result<Vec<Record>, ReadError> {
-    let failure: Failure = serde_json::from_value(value).map_err(ReadError::NotKinesis)?;
+    let failure: Failure = serde_json::from_value(value).map_err(ReadError::OtherSource)?;
     let whole = |mut envelope: Envelope, payload| {
         let id = id_of(&envelope);
         envelope.quarantine_id.clone_from(&id);
@@ -130,8 +130,8 @@ fn of_lambda(key: &str, value: Value) -> Result<Vec<Record>, ReadError> {
         Some(Value::String(text)) => text.clone(),
         Some(object) => object.to_string(),
     };
-    let event = Event::parse(body.as_bytes()).map_err(ReadError::NotRecords)?;
-    let entries: Value = serde_json::from_str(&body).map_err(ReadError::NotJson)?;
+    let event = Event::parse(body.as_bytes()).map_err(ReadError::Records)?;
+    let entries: Value = serde_json::from_str(&body).map_err(ReadError::Json)?;
     let of = event.len();
     let records = event.records().enumerate().map(|(index, record)| {
         let entry = &entries["Records"][index];

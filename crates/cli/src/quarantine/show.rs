@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 use tidegate_consumer::PoisonReason;
 use tidegate_consumer::envelope::{Envelope, PayloadEncoding, hashed};
 use tidegate_runtime::settings::size;
@@ -80,7 +79,7 @@ fn json(envelope: &Envelope, raw: bool) -> anyhow::Result<String> {
         fields.insert("key_hash".to_owned(), key.as_str().map(hashed).into());
         fields.insert("error".to_owned(), error(envelope, raw).into());
     }
-    Ok(serde_json::to_string_pretty(&Value::from(value))?)
+    Ok(serde_json::to_string_pretty(&value)?)
 }
 
 /// Of a panic only that there was one: what it said may quote the payload.

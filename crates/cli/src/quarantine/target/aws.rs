@@ -102,7 +102,8 @@ impl Stream {
                 Next::Put(request) => {
                     let answer = match self.aws.wait(self.puts.put(request.entries)) {
                         Ok(answers) => Ok(answers),
-                        Err(PutFailure::Passing(why)) => Err(Failure::Passing(why)),
+                        Err(PutFailure::Throttled(why)) => Err(Failure::Refused(why)),
+                        Err(PutFailure::Unanswered(why)) => Err(Failure::Unanswered(why)),
                         Err(PutFailure::Lasting(why)) => bail!(why),
                     };
                     self.producer.answered(request.id, answer, self.now());
