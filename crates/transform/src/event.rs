@@ -120,6 +120,20 @@ pub(crate) fn parse(event: &[u8]) -> Result<Vec<Handed<'_>>, EventError> {
     Ok(handed)
 }
 
+/// The data of each record of a request, as the engine reads them; nothing for a record that has none.
+///
+/// # Errors
+/// When the event is not a request of Firehose.
+pub fn record_data(event: &[u8]) -> Result<Vec<Option<Vec<u8>>>, EventError> {
+    let records = parse(event)?;
+    let data = records.iter().map(|record| {
+        let mut data = Vec::new();
+        let base64 = record.data.as_deref().ok()?;
+        crate::base64::decode_leniently(base64, &mut data).then_some(data)
+    });
+    Ok(data.collect())
+}
+
 /// Reads a request of any layout.
 fn read(event: &[u8]) -> Result<Vec<Handed<'_>>, EventError> {
     let envelope: Envelope<'_> = serde_json::from_slice(event).map_err(|e| diagnose(event, e))?;

@@ -41,7 +41,7 @@ mod template;
 mod value;
 
 pub use engine::Engine;
-pub use event::EventError;
+pub use event::{EventError, record_data};
 pub use outcome::{Outcome, Reason, Reasons, Report};
 pub use pipeline::{Case, CaseFailure, Mistake, Pipeline, PipelineError, Tables, editor_schema};
 pub use predicate::{Predicate, PredicateError};

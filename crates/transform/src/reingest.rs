@@ -7,7 +7,7 @@
 //!
 //! A record that goes back carries a [mark](mark) before its bytes: how many times it was put back.
 //! It ends after [`REINGEST_LIMIT`] times, and its rows say it in the field
-//! [`REINGESTED`](mark::REINGESTED): only such rows can be there twice, when Firehose calls the
+//! [`REINGESTED`]: only such rows can be there twice, when Firehose calls the
 //! function again for a batch of which a part was put back already.
 
 pub(crate) mod mark;
@@ -15,6 +15,7 @@ pub(crate) mod split;
 
 use std::future::Future;
 
+pub use self::mark::REINGESTED;
 use crate::outcome::Report;
 use crate::response;
 

@@ -81,19 +81,11 @@ pub fn each(
 
 /// The data of the records of a request.
 fn event(bytes: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
-    let event: serde_json::Value =
-        serde_json::from_slice(bytes).context("it is not a request of Firehose")?;
-    let records = event["records"].as_array().context("it has no list of records")?;
-    records
-        .iter()
-        .enumerate()
-        .map(|(index, record)| {
-            let data =
-                record["data"].as_str().map(|data| base64_simd::STANDARD.decode_to_vec(data));
-            data.and_then(Result::ok)
-                .with_context(|| format!("record {} has no base64 data", index + 1))
-        })
-        .collect()
+    let records = tidegate_transform::record_data(bytes)?.into_iter().enumerate();
+    let data = records.map(|(index, data)| {
+        data.with_context(|| format!("record {} has no base64 data", index + 1))
+    });
+    data.collect()
 }
 
 /// A request with these records, whose ids are as long as Firehose's own.

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use tidegate_transform::Kind;
+use tidegate_transform::reingest::REINGESTED;
+
 use super::pipeline::Source;
 
 /// Of which pipeline.
@@ -50,9 +53,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
              SerializationLibrary: org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe\n        \
            Columns:\n",
     );
-    for field in pipeline.fields() {
-        let name = serde_json::Value::from(field.name.as_str());
-        let _ = writeln!(text, "          - {{Name: {name}, Type: {}}}", field.kind.column_type());
+    let mut columns: Vec<_> =
+        pipeline.fields().iter().map(|field| (field.name.as_str(), field.kind)).collect();
+    if columns.iter().all(|(name, _)| *name != REINGESTED) {
+        // Only rows that were put back have it, and without the column their mark would be lost.
+        columns.push((REINGESTED, Kind::Integer));
+    }
+    for (name, kind) in columns {
+        let name = serde_json::Value::from(name);
+        let _ = writeln!(text, "          - {{Name: {name}, Type: {}}}", kind.column_type());
     }
     crate::print(text.trim_end())
 }
