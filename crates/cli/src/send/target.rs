@@ -41,6 +41,7 @@ impl Target {
     }
 
     /// ListShards.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "a dry run waits for none"))]
     pub fn list_shards(&self, events: &Sender<Event>, give_up_after: Duration) {
         match self {
             Self::Dry => {
