@@ -111,7 +111,7 @@ mod tests {
             ),
             (br#"["a\"b", "c"]"#, r#"["x\"x", "x"]"#, r#"["a\"b", "c"]"#),
             ("grün – 7".as_bytes(), "xxxx – 0", "grün – 7"),
-            (b"J\xfcrgen", "x\\xFCxxxxx", "J\\xFCrgen"),
+            (b"J\xfcrgen", "x\\xFCxxxx", "J\\xFCrgen"),
             (b"a\x1b[2Jb\n", "x\\u{1b}[0xx\n", "a\\u{1b}[2Jb\n"),
             (b"", "", ""),
             (b"\"", "\"", "\""),
