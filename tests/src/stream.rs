@@ -103,10 +103,24 @@ impl Stream {
         shards.iter().flat_map(|shard| self.records_of(shard)).collect()
     }
 
-    fn records_of(&self, shard: &Shard) -> Vec<Stored> {
+    /// Whether anything is in it. Unlike [`records`](Self::records) it ends while somebody writes.
+    pub fn has_records(&self) -> bool {
+        let answer = self.call("ListShards", json!({"StreamName": self.name}));
+        array(&answer["Shards"]).iter().map(shard).any(|shard| {
+            let ask = json!({"ShardIterator": self.oldest(&shard), "Limit": 1});
+            !array(&self.call("GetRecords", ask)["Records"]).is_empty()
+        })
+    }
+
+    /// An iterator that begins with the oldest record of a shard.
+    fn oldest(&self, shard: &Shard) -> Value {
         let from = json!({"StreamName": self.name, "ShardId": shard.id,
             "ShardIteratorType": "TRIM_HORIZON"});
-        let mut iterator = self.call("GetShardIterator", from)["ShardIterator"].clone();
+        self.call("GetShardIterator", from)["ShardIterator"].clone()
+    }
+
+    fn records_of(&self, shard: &Shard) -> Vec<Stored> {
+        let mut iterator = self.oldest(shard);
         let mut found = Vec::new();
         while iterator.is_string() {
             let ask = json!({"ShardIterator": iterator, "Limit": READ_MAX});

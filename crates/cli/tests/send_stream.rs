@@ -76,7 +76,7 @@ fn send(kinesis: &Emulator, case: &Case) -> Sent {
     command.stdin(File::open(folder.path().join("lines")).unwrap());
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     if let Some(shards) = case.reshard {
-        while stream.records().is_empty() {
+        while !stream.has_records() {
             std::thread::sleep(Duration::from_millis(100));
         }
         stream.reshard(shards);
