@@ -7,6 +7,12 @@
 mod alarms;
 #[path = "infra/lake.rs"]
 mod lake;
+#[path = "infra/permissions.rs"]
+mod permissions;
+#[path = "infra/policy.rs"]
+mod policy;
+#[path = "infra/proof.rs"]
+mod proof;
 #[path = "infra/stream.rs"]
 mod stream;
 #[path = "infra/templates.rs"]
