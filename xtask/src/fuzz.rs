@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -16,6 +17,9 @@ const INSTRUMENTED: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks --cfg fuzzing";
+
+/// How long each target runs, unless it is said.
+pub const SECONDS: u32 = 20;
 
 /// The targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,10 +74,24 @@ pub fn run(root: &Path, only: &[Target], seconds: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs every target for [`SECONDS`], or says that a compiler is missing.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_if_it_can_be_built(root: &Path) -> anyhow::Result<()> {
+    // As the `cc` crate looks for it, which builds libFuzzer.
+    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+    if Command::new(compiler).arg("--version").output().is_err() {
+        eprintln!("xtask:   skipped: a C++ compiler, which builds libFuzzer, is not installed");
+        return Ok(());
+    }
+    run(root, &[], SECONDS)
+}
+
 /// For a named target, so that build scripts and macros are not instrumented.
 fn build(root: &Path, folder: &Path, triple: &str) -> anyhow::Result<()> {
     let mut build = step::cargo(root);
-    build.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml"]);
+    build.args(["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
     build.args(["--target", triple]).arg("--target-dir").arg(folder);
     step::finish(build.env("RUSTFLAGS", INSTRUMENTED))
 }

@@ -49,7 +49,7 @@ enum Command {
         #[arg(long, value_delimiter = ',', value_name = "TARGET")]
         only: Vec<fuzz::Target>,
         /// How long each runs.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = fuzz::SECONDS)]
         seconds: u32,
     },
     /// Measure a part: `consumer` and `transform` (beside their peers), `autoscaler` (what a

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::{bench, step, tools};
+use crate::{bench, fuzz, step, tools};
 
 /// The steps, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -19,6 +19,8 @@ pub enum Step {
     Unit,
     /// The instructions of the consumer and the transform, where valgrind is there to count them.
     Ceilings,
+    /// Each fuzz target for a short time, where a C++ compiler is there to build libFuzzer.
+    Fuzz,
 }
 
 /// Runs the steps, all of them when none is named.
@@ -35,6 +37,7 @@ pub fn run(root: &Path, only: &[Step]) -> anyhow::Result<()> {
             Step::Build => step::run("build", || build(root))?,
             Step::Unit => step::run("unit", || unit(root))?,
             Step::Ceilings => step::run("ceilings", || bench::ceilings(root, &bootstraps(root)))?,
+            Step::Fuzz => fuzz::run_if_it_can_be_built(root)?,
         }
     }
     Ok(())
