@@ -10,6 +10,10 @@ use crate::envelope::{Envelope, hashed};
 use crate::event::Record;
 use crate::outcome::PoisonReason;
 
+/// How many poison records a report names where each was told already: a batch of aggregates can hold
+/// hundreds of thousands.
+pub const POISON_MAX: usize = 1_000;
+
 /// What became of a batch.
 ///
 /// Every record is counted once: `received = delivered + skipped + quarantined + retried +
@@ -54,8 +58,9 @@ pub struct Report {
     pub troubles: Vec<String>,
     /// Each poison record, also one that the store did not keep. A host logs every one, whatever the
     /// store: it is the one trace that no outage of a store takes away. Logged from here, it is lost
-    /// with an invocation that does not end; see
-    /// [`Consumer::tell_poison`](crate::Consumer::tell_poison).
+    /// with an invocation that does not end, and a batch of nothing but poison takes about 1 KB for
+    /// each of its records; where [`Consumer::tell_poison`](crate::Consumer::tell_poison) is told of
+    /// each, the first [`POISON_MAX`] are here.
     #[serde(skip)]
     pub poison: Vec<PoisonRecord>,
     /// Why not all of the batch is settled, if it is not: the first cause.
@@ -69,6 +74,13 @@ const fn is_none(count: &u64) -> bool {
 }
 
 impl Report {
+    /// Names a poison record, unless it was told already and there are many of them.
+    pub(crate) fn name(&mut self, poison: PoisonRecord, told: bool) {
+        if !told || self.poison.len() < POISON_MAX {
+            self.poison.push(poison);
+        }
+    }
+
     /// The record comes again, and why; the first of a batch is named.
     pub(crate) fn again(&mut self, record: Identity, cause: RetryCause, error: String) {
         self.retry.get_or_insert(Retry { record, cause, error });

@@ -88,7 +88,7 @@ where
 
     /// The same, telling of each poison record as soon as its store has answered: a line of the log
     /// that is written then is there also when the invocation does not come to its end. The report
-    /// has them too.
+    /// has the [first](crate::report::POISON_MAX) of them too.
     #[must_use]
     pub fn tell_poison(
         mut self,

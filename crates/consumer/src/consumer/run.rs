@@ -278,7 +278,7 @@ impl<'c> Run<'c> {
         }
         let mut state = self.state();
         let Some(error) = error else {
-            state.report.poison.push(seen);
+            state.report.name(seen, told.is_some());
             state.settlement.settle(index);
             state.report.quarantined += 1;
             *state.report.by_reason.entry(reason).or_default() += 1;
@@ -286,7 +286,7 @@ impl<'c> Run<'c> {
         };
         let cause = RetryCause::Quarantine;
         state.left(self.options.on_retry, seen.record.clone(), key.as_deref(), cause, error);
-        state.report.poison.push(seen);
+        state.report.name(seen, told.is_some());
         self.options.on_retry == OnRetry::FenceKey
     }
 

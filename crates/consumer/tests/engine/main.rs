@@ -10,6 +10,7 @@ mod docs;
 mod expand;
 mod fixtures;
 mod journal;
+mod mass;
 mod neighbours;
 mod patience;
 mod policies;
