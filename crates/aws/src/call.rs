@@ -10,6 +10,7 @@ pub(crate) mod error;
 mod function;
 mod object;
 
+use std::fmt::Write;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -290,6 +291,21 @@ fn suffix(region: &str) -> &'static str {
         Some("us") if region.starts_with("us-isob-") => "sc2s.sgov.gov",
         _ => "amazonaws.com",
     }
+}
+
+/// A text in an address or a form: all but letters, digits, `-._~` and what is in `also` is escaped.
+#[allow(dead_code, reason = "each of its callers is of one of the features")]
+pub(crate) fn escaped(text: &str, also: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() * 3 / 2);
+    for byte in text.bytes() {
+        let kept = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if kept || also.as_bytes().contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
 }
 
 fn request(ask: Ask<'_>) -> Result<http::Request<SdkBody>, CallError> {

@@ -1,12 +1,15 @@
 //! A stream and all that reads it, as they stand in the account, for the doctor. Only reads.
 
+mod stack;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
+use tidegate_doctor::template::TemplateError;
 use tidegate_doctor::{Deployment, Resource};
 
-use crate::call::{Answer, Ask, CallError, Caller, JsonService};
+use crate::call::{Answer, Ask, CallError, Caller, JsonService, escaped};
 
 /// One call may take so long.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -43,13 +46,70 @@ const CLOUDWATCH: JsonService<'_> = JsonService {
     region: None,
 };
 
-/// A call that failed.
+/// Why nothing could be looked at.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} failed; it takes credentials that may call it")]
-pub struct ReadError {
-    operation: &'static str,
-    #[source]
-    source: CallError,
+#[non_exhaustive]
+pub enum ReadError {
+    /// A call failed.
+    #[error("{operation} failed; it takes credentials that may call it")]
+    Call {
+        /// The operation.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: CallError,
+    },
+    /// CloudFormation's answer is none.
+    #[error("the answer to {operation} is no XML")]
+    Answer {
+        /// The operation.
+        operation: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: roxmltree::Error,
+    },
+    /// There is no such stack.
+    #[error(
+        "there is no stack {0} in this account and Region; `aws cloudformation list-stacks` names them"
+    )]
+    NoStack(String),
+    /// The stack's template could not be read.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+impl ReadError {
+    fn call(operation: &'static str) -> impl Fn(CallError) -> Self {
+        move |source| Self::Call { operation, source }
+    }
+
+    /// Whether a service said that there is no such thing.
+    fn is_absent(&self) -> bool {
+        matches!(self, Self::Call { source, .. } if source.is("ResourceNotFoundException"))
+    }
+}
+
+/// What was seen in the account.
+#[derive(Debug, Default)]
+struct Seen {
+    resources: Vec<Resource>,
+    /// Functions, by their name, with the ARN or name that they were called by: a function may be
+    /// named with a version and without.
+    functions: BTreeMap<String, String>,
+    unread: Vec<String>,
+}
+
+impl Seen {
+    fn function(&mut self, arn: &str) {
+        self.functions.insert(function_name(arn).to_owned(), arn.to_owned());
+    }
+
+    fn delivery(&mut self, delivery: Resource) {
+        for arn in lambda_arns(&delivery) {
+            self.function(&arn);
+        }
+        self.resources.push(delivery);
+    }
 }
 
 /// An account and Region, to read from.
@@ -70,32 +130,40 @@ impl Account {
     /// # Errors
     /// When a call fails.
     pub async fn stream(&self, name: &str) -> Result<Deployment, ReadError> {
+        let mut seen = Seen::default();
+        self.around(name, &mut seen).await?;
+        self.finish(&mut seen).await?;
+        Ok(Deployment::new(seen.resources, seen.unread))
+    }
+
+    /// A stream, and what reads it.
+    async fn around(&self, name: &str, seen: &mut Seen) -> Result<(), ReadError> {
         let (stream, arn) = self.summary(name).await?;
-        let mut all = vec![stream];
-        let mut functions = BTreeSet::new();
+        seen.resources.push(stream);
         for source in self.sources(&arn).await? {
             for mapping in self.mappings(&source).await? {
-                functions.extend(mapping["FunctionArn"].as_str().map(ToOwned::to_owned));
-                all.push(of_mapping(mapping));
+                if let Some(function) = mapping["FunctionArn"].as_str() {
+                    seen.function(function);
+                }
+                seen.resources.push(of_mapping(mapping));
             }
         }
-        let (deliveries, unread) = self.deliveries(&arn).await?;
-        functions.extend(deliveries.iter().flat_map(lambda_arns));
-        all.extend(deliveries);
-        let mut names: BTreeSet<_> =
-            functions.iter().filter_map(|arn| function_name(arn)).collect();
-        names.extend(all.iter().filter_map(|resource| resource.name.clone()));
-        let alarms = self.alarms(&names).await?;
-        functions.extend(alarms.iter().flat_map(called));
-        all.extend(alarms);
-        // A function may be named with a version and without.
-        let named: BTreeMap<_, _> =
-            functions.iter().filter_map(|arn| Some((function_name(arn)?, arn))).collect();
-        for arn in named.into_values() {
-            all.extend(self.function(arn).await?);
+        self.deliveries(&arn, seen).await
+    }
+
+    /// The alarms on what was seen, the functions, and the account's limits.
+    async fn finish(&self, seen: &mut Seen) -> Result<(), ReadError> {
+        let mut names: BTreeSet<_> = seen.functions.keys().cloned().collect();
+        names.extend(seen.resources.iter().filter_map(|resource| resource.name.clone()));
+        for alarm in self.alarms(&names).await? {
+            called(&alarm).iter().for_each(|arn| seen.function(arn));
+            seen.resources.push(alarm);
         }
-        all.push(self.account().await?);
-        Ok(Deployment::new(all, unread))
+        for arn in seen.functions.values() {
+            seen.resources.extend(self.function(arn).await?);
+        }
+        seen.resources.push(self.account().await?);
+        Ok(())
     }
 
     async fn summary(&self, name: &str) -> Result<(Resource, String), ReadError> {
@@ -130,7 +198,8 @@ impl Account {
     }
 
     async fn mappings(&self, source: &str) -> Result<Vec<Value>, ReadError> {
-        let path = format!("/2015-03-31/event-source-mappings/?EventSourceArn={}", escaped(source));
+        let path =
+            format!("/2015-03-31/event-source-mappings/?EventSourceArn={}", escaped(source, ""));
         let mut all = Vec::new();
         let mut marker = String::new();
         for _ in 0..PAGES_MAX {
@@ -138,15 +207,15 @@ impl Account {
             let page = page.unwrap_or_default();
             all.extend(page["EventSourceMappings"].as_array().into_iter().flatten().cloned());
             match page["NextMarker"].as_str().filter(|next| !next.is_empty()) {
-                Some(next) => marker = format!("&Marker={}", escaped(next)),
+                Some(next) => marker = format!("&Marker={}", escaped(next, "")),
                 None => break,
             }
         }
         Ok(all)
     }
 
-    /// The Firehose streams that read the stream, and what was not looked at.
-    async fn deliveries(&self, arn: &str) -> Result<(Vec<Resource>, Vec<String>), ReadError> {
+    /// The Firehose streams that read the stream.
+    async fn deliveries(&self, arn: &str, seen: &mut Seen) -> Result<(), ReadError> {
         let mut names: Vec<String> = Vec::new();
         for _ in 0..PAGES_MAX {
             let mut input = json!({"Limit": 100, "DeliveryStreamType": "KinesisStreamAsSource"});
@@ -160,19 +229,24 @@ impl Account {
                 break;
             }
         }
-        let unread = names.len().saturating_sub(DELIVERIES_MAX);
-        let mut found = Vec::new();
         for name in names.iter().take(DELIVERIES_MAX) {
-            let input = json!({"DeliveryStreamName": name});
-            let answer = self.json(FIREHOSE, "DescribeDeliveryStream", &input).await?;
-            let seen = &answer["DeliveryStreamDescription"];
-            let source = &seen["Source"]["KinesisStreamSourceDescription"];
-            if source["KinesisStreamARN"] == arn {
-                found.push(resource("AWS::KinesisFirehose::DeliveryStream", name, delivery(seen)));
+            let delivery = self.delivery(name).await?;
+            let source = "KinesisStreamSourceConfiguration.KinesisStreamARN";
+            if delivery.text(source).known() == Some(arn) {
+                seen.delivery(delivery);
             }
         }
-        let unread = (unread > 0).then(|| format!("{unread} more Firehose streams"));
-        Ok((found, unread.into_iter().collect()))
+        if let more @ 1.. = names.len().saturating_sub(DELIVERIES_MAX) {
+            seen.unread.push(format!("{more} more Firehose streams"));
+        }
+        Ok(())
+    }
+
+    async fn delivery(&self, name: &str) -> Result<Resource, ReadError> {
+        let input = json!({"DeliveryStreamName": name});
+        let answer = self.json(FIREHOSE, "DescribeDeliveryStream", &input).await?;
+        let properties = delivery(&answer["DeliveryStreamDescription"]);
+        Ok(resource("AWS::KinesisFirehose::DeliveryStream", name, properties))
     }
 
     /// The alarms on anything with one of these names.
@@ -194,12 +268,12 @@ impl Account {
         Ok(all)
     }
 
-    /// A function, and what becomes of its asynchronous calls.
+    /// A function, by its ARN or name, and what becomes of its asynchronous calls.
     async fn function(&self, arn: &str) -> Result<Vec<Resource>, ReadError> {
-        let Some(name) = function_name(arn) else { return Ok(Vec::new()) };
+        let name = function_name(arn);
         // arn:partition:lambda:region:account:function:name:version
         let version =
-            arn.split(':').nth(7).map(|version| format!("?Qualifier={}", escaped(version)));
+            arn.split(':').nth(7).map(|version| format!("?Qualifier={}", escaped(version, "")));
         let version = version.unwrap_or_default();
         let path = format!("/2015-03-31/functions/{name}/configuration{version}");
         let Some(seen) = self.get("GetFunctionConfiguration", &path).await? else {
@@ -209,17 +283,17 @@ impl Account {
         let path = format!("/2019-09-30/functions/{name}/concurrency");
         let reserved = self.get("GetFunctionConcurrency", &path).await?.unwrap_or_default();
         seen["ReservedConcurrentExecutions"] = reserved["ReservedConcurrentExecutions"].clone();
-        let mut all = vec![resource("AWS::Lambda::Function", &name, seen)];
+        let mut all = vec![resource("AWS::Lambda::Function", name, seen)];
         let path = format!("/2019-09-25/functions/{name}/event-invoke-config{version}");
         if let Some(invoke) = self.get("GetFunctionEventInvokeConfig", &path).await? {
             let mut invoke = object(invoke);
-            invoke["FunctionName"] = name.as_str().into();
+            invoke["FunctionName"] = name.into();
             // Lambda shows the two places even where nothing is in them.
             let none = invoke["DestinationConfig"]["OnFailure"]["Destination"].is_null();
             if none && invoke["DestinationConfig"].is_object() {
                 invoke["DestinationConfig"]["OnFailure"] = Value::Null;
             }
-            all.push(resource("AWS::Lambda::EventInvokeConfig", &name, invoke));
+            all.push(resource("AWS::Lambda::EventInvokeConfig", name, invoke));
         }
         Ok(all)
     }
@@ -237,17 +311,17 @@ impl Account {
     ) -> Result<Value, ReadError> {
         let body = input.to_string().into_bytes();
         let answer = self.caller.operation(&service, operation, body, WITHIN).await;
-        answer.map_err(|source| ReadError { operation, source })
+        answer.map_err(ReadError::call(operation))
     }
 
     /// Asks Lambda; `None` for what is not there.
     async fn get(&self, operation: &'static str, path: &str) -> Result<Option<Value>, ReadError> {
-        let failed = |source| ReadError { operation, source };
-        let place = self.caller.endpoint("LAMBDA", "lambda", None).map_err(failed)?;
+        let failed = ReadError::call(operation);
+        let place = self.caller.endpoint("LAMBDA", "lambda", None).map_err(&failed)?;
         let url = format!("{}{path}", place.url);
         let ask = Ask { method: "GET", url: &url, headers: Vec::new(), body: Vec::new() };
         let sent = self.caller.send_signed(ask, ("lambda", &place.region), WITHIN).await;
-        let answer: Answer = sent.map_err(failed)?;
+        let answer: Answer = sent.map_err(&failed)?;
         match answer.status {
             200 => Ok(Some(answer.json())),
             404 => Ok(None),
@@ -327,20 +401,7 @@ fn dimensions(alarm: &Resource) -> impl Iterator<Item = &str> {
         .filter_map(|dimension| dimension["Value"].as_str())
 }
 
-/// The name in a function's ARN.
-fn function_name(arn: &str) -> Option<String> {
-    arn.split(':').nth(6).map(ToOwned::to_owned)
-}
-
-/// A value in the query of an address.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+/// The name of a function: in its ARN, or alone.
+fn function_name(arn: &str) -> &str {
+    arn.split(':').nth(6).unwrap_or(arn)
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::object::escaped;
-use super::{Answer, Ask, CallError, Caller};
+use super::{Answer, Ask, CallError, Caller, escaped};
 
 impl Caller {
     /// Calls a function, and gives its answer with what kind of error the function had, if it had
@@ -19,7 +18,7 @@ impl Caller {
     ) -> Result<(Answer, Option<String>), CallError> {
         let place = self.endpoint("LAMBDA", "lambda", None)?;
         // A colon of an ARN or before an alias stands in a path as it is.
-        let name = escaped(function).replace("%3A", ":");
+        let name = escaped(function, ":/");
         let url = format!("{}/2015-03-31/functions/{name}/invocations", place.url);
         let headers = vec![
             ("content-type", "application/json".to_owned()),

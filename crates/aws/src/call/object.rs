@@ -1,9 +1,8 @@
 //! Objects of S3.
 
-use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Answer, Ask, CallError, Caller};
+use super::{Answer, Ask, CallError, Caller, escaped};
 
 /// An object to be written.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ impl Caller {
         within: Duration,
     ) -> Result<Answer, CallError> {
         let Object { bucket, key, headers, body } = object;
-        let (url, region) = self.object_url(bucket, &escaped(key))?;
+        let (url, region) = self.object_url(bucket, &escaped(key, "/"))?;
         let ask = Ask { method: "PUT", url: &url, headers, body };
         self.send_signed(ask, ("s3", &region), within).await
     }
@@ -61,7 +60,7 @@ impl Caller {
         key: &str,
         within: Duration,
     ) -> Result<Answer, CallError> {
-        self.of_object("GET", bucket, &escaped(key), within).await
+        self.of_object("GET", bucket, &escaped(key, "/"), within).await
     }
 
     /// Removes an object, and gives the answer, whatever its status.
@@ -74,7 +73,7 @@ impl Caller {
         key: &str,
         within: Duration,
     ) -> Result<Answer, CallError> {
-        self.of_object("DELETE", bucket, &escaped(key), within).await
+        self.of_object("DELETE", bucket, &escaped(key, "/"), within).await
     }
 
     /// A page of the keys under a prefix, and gives the answer, whatever its status.
@@ -88,7 +87,7 @@ impl Caller {
         token: Option<&str>,
         within: Duration,
     ) -> Result<Answer, CallError> {
-        let value = |text: &str| escaped(text).replace('/', "%2F");
+        let value = |text: &str| escaped(text, "");
         let token = token.map(|token| format!("continuation-token={}&", value(token)));
         let token = token.unwrap_or_default();
         let query = format!("?{token}list-type=2&prefix={}", value(prefix));
@@ -106,20 +105,4 @@ impl Caller {
         let ask = Ask { method, url: &url, headers: Vec::new(), body: Vec::new() };
         self.send_signed(ask, ("s3", &region), within).await
     }
-}
-
-/// A key in an address: what is no letter, digit, `-`, `.`, `_`, `~` or `/` as `%XX`.
-pub(super) fn escaped(key: &str) -> String {
-    let mut escaped = String::with_capacity(key.len());
-    for byte in key.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                escaped.push(char::from(byte));
-            }
-            _ => {
-                let _ = write!(escaped, "%{byte:02X}");
-            }
-        }
-    }
-    escaped
 }

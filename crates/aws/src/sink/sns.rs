@@ -10,7 +10,7 @@ use super::deliver::{Service, Verdict};
 use super::messages::{self, Entry, blamed};
 use super::split::{Limits, Piece};
 use crate::call::error::between;
-use crate::call::{Ask, CallError};
+use crate::call::{Ask, CallError, escaped};
 
 /// "PublishBatch", Amazon SNS API Reference, 2026-11: 10 messages, 256 KiB together.
 const LIMITS: Limits = Limits { entries: 10, bytes: 256 << 10 };
@@ -74,13 +74,13 @@ impl Service for SnsSink {
 }
 
 fn form(arn: &str, entries: &[&Entry]) -> String {
-    let mut form = format!("Action=PublishBatch&Version=2010-03-31&TopicArn={}", escaped(arn));
+    let mut form = format!("Action=PublishBatch&Version=2010-03-31&TopicArn={}", escaped(arn, ""));
     for (number, entry) in (1..).zip(entries) {
         let mut field = |name: &str, value: &str| {
             let _ = write!(
                 form,
                 "&PublishBatchRequestEntries.member.{number}.{name}={}",
-                escaped(value)
+                escaped(value, "")
             );
         };
         field("Id", &entry.id);
@@ -91,22 +91,6 @@ fn form(arn: &str, entries: &[&Entry]) -> String {
         }
     }
     form
-}
-
-/// A value of a form: what is no letter, digit, `-`, `.`, `_` or `~` as `%XX`.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() * 3 / 2);
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            _ => {
-                let _ = write!(escaped, "%{byte:02X}");
-            }
-        }
-    }
-    escaped
 }
 
 /// What the answer says of an entry. Its identifiers are numbers of ours, its codes words of the

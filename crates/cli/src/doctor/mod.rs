@@ -1,8 +1,7 @@
 //! `tidegate doctor`: what is known to lose data, block a shard, cost money or leak, looked for in a
-//! template, or around a stream of the account.
+//! template, around a stream of the account, or in a stack.
 
 mod files;
-#[cfg(feature = "aws")]
 mod live;
 mod text;
 
@@ -28,8 +27,11 @@ pub struct Arguments {
     /// A stream and what reads it, with the usual AWS credentials and Region; it only reads
     #[arg(long, value_name = "NAME", group = "where")]
     stream: Option<String>,
+    /// A stack that is deployed: its templates, and what the account says of its parts now
+    #[arg(long, value_name = "NAME", group = "where")]
+    stack: Option<String>,
     /// A parameter of the template, where it is not the default; as often as needed
-    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter, conflicts_with = "stream")]
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter, conflicts_with_all = ["stack", "stream"])]
     parameters: Vec<(String, String)>,
     /// Prints JSON
     #[arg(long)]
@@ -39,7 +41,8 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// When the template cannot be read or has no such parameter, or AWS refuses a call.
+/// When the template cannot be read or has no such parameter, there is no such stack, or AWS refuses
+/// a call.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = diagnose(&deployment(arguments)?, PAGE);
     let printed =
@@ -50,21 +53,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn deployment(arguments: &Arguments) -> anyhow::Result<Deployment> {
     let parameters: BTreeMap<_, _> = arguments.parameters.iter().cloned().collect();
-    match (&arguments.template, &arguments.stream) {
-        (Some(template), _) => files::deployment(template, &parameters),
-        (None, Some(stream)) => live(stream),
-        (None, None) => Err(Usage("name a --template or a --stream".to_owned()).into()),
+    match (&arguments.template, &arguments.stream, &arguments.stack) {
+        (Some(template), _, _) => files::deployment(template, &parameters),
+        (_, Some(stream), _) => live::stream(stream),
+        (_, _, Some(stack)) => live::stack(stack),
+        (None, None, None) => {
+            Err(Usage("name a --template, a --stream or a --stack".to_owned()).into())
+        }
     }
-}
-
-#[cfg(feature = "aws")]
-fn live(stream: &str) -> anyhow::Result<Deployment> {
-    live::stream(stream)
-}
-
-#[cfg(not(feature = "aws"))]
-fn live(_: &str) -> anyhow::Result<Deployment> {
-    Err(crate::needs_aws("doctor --stream"))
 }
 
 /// Warnings and errors are told by the exit code, so that a deployment can wait for them.
