@@ -25,9 +25,13 @@ class ManagedPolicies:
         return {}
 
 
-def main(path):
+def read(path):
     with open(path, encoding="utf-8") as file:
-        template = yaml_parse(file.read())
+        return yaml_parse(file.read())
+
+
+def expanded(path):
+    template = read(path)
     parameters = {
         name: parameter["Default"]
         for name, parameter in template.get("Parameters", {}).items()
@@ -40,10 +44,10 @@ def main(path):
         elif key:
             resource["Properties"][key] = "https://s3.amazonaws.com/bucket/template.yaml"
     try:
-        json.dump(transform(template, parameters, ManagedPolicies()), sys.stdout, indent=1)
+        return transform(template, parameters, ManagedPolicies())
     except InvalidDocumentException as error:
         sys.exit(f"{path}: {[cause.message for cause in error.causes]}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    json.dump(expanded(sys.argv[1]), sys.stdout, indent=1)
