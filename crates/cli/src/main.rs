@@ -120,7 +120,9 @@ fn print(text: &str) -> anyhow::Result<()> {
     use std::io::{ErrorKind, Write};
 
     match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("standard output cannot be written"))
+        }
         _ => Ok(()),
     }
 }

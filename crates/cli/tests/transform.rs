@@ -90,6 +90,32 @@ fn each_record_is_explained() {
 }
 
 #[test]
+fn what_is_no_text_is_shown_by_its_escapes_and_not_whole() {
+    let long = "x".repeat(3_000);
+    let log = format!("a\u{1b}[2J\r\n{long}\n");
+    let (text, _) = said(&transform(&["run", "--explain"], &log));
+    let lines: Vec<_> = text.lines().collect();
+    let missing =
+        ["-:1: ProcessingFailed (missing_field)", "-:2: ProcessingFailed (missing_field)"];
+    let cut = format!("  {} … (3001 bytes)", &long[..2 << 10]);
+    assert_eq!(lines, [missing[0], "  a\\u{1b}[2J", missing[1], &cut]);
+}
+
+#[test]
+fn a_table_is_read_row_by_row_with_its_header() {
+    let csv = "\u{feff}id,Note\r\n1,\"two\nlines\"\r\n\r\n2,\"never closed\n3,c\n4\n";
+    let (rows, told) = said(&transform(&["run", "--config", "builtin:csv-to-json"], csv));
+    assert_eq!(rows, "{\"id\":\"1\",\"note\":\"two\\nlines\"}\n{\"id\":\"3\",\"note\":\"c\"}\n");
+    for part in [
+        "records    4 = 2 Ok + 0 Dropped + 2 ProcessingFailed\n",
+        "unclosed_quote       1 at -:5\n",
+        "missing_field        1 at -:7\n",
+    ] {
+        assert!(told.contains(part), "{part:?} is missing: {told}");
+    }
+}
+
+#[test]
 fn cases_are_run_and_failures_have_their_own_exit_code() {
     let (out, told) = said(&transform(&["test"], ""));
     assert_eq!(out, "");
@@ -197,13 +223,46 @@ fn a_parquet_file_is_read_by_another_reader() {
     }
 }
 
+/// Every kind of output, where there is no room for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_said_with_what_could_not_be_written() {
+    let cases: &[&[&str]] = &[&["run"], &["run", "--explain"], &["schema"]];
+    for arguments in cases {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("transform").args(*arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(LOG.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (_, told) = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        let expected = "error: standard output cannot be written: No space left on device";
+        assert!(told.starts_with(expected), "{arguments:?}: {told}");
+    }
+    #[cfg(feature = "parquet")]
+    {
+        let output = transform(&["run", "--parquet", "/dev/full"], LOG);
+        let (_, told) = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        let expected =
+            "error: /dev/full cannot be written: No space left on device (os error 28)\n";
+        assert_eq!(told, expected);
+    }
+}
+
 #[test]
 fn what_cannot_be_done_is_said_with_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wrong.yaml");
     fs::write(&path, "input: {format: xml}\nsteps: [{keep: a ==}]\n").unwrap();
     let wrong = path.to_str().unwrap();
-    let cases: [(&[&str], i32, &str); 7] = [
+    let unread = folder.path().join("unread.yaml");
+    let yaml = "input: {format: csv, columns: [a]}\n\
+                steps: [{lookup: {field: a, table: none.csv, key: k, add: {b: b}}}, {keep: c == 1}]\n";
+    fs::write(&unread, yaml).unwrap();
+    let unread = unread.to_str().unwrap();
+    let cases: [(&[&str], i32, &str); 10] = [
         (&["run", "/none.log"], 1, "/none.log cannot be read"),
         (&["run", "--config", "/none.yaml"], 1, "/none.yaml cannot be read"),
         (
@@ -212,6 +271,13 @@ fn what_cannot_be_done_is_said_with_its_exit_code() {
             "no built-in pipeline \"none\": known are access",
         ),
         (&["run", "--config", wrong], 1, "\n  line 2, steps[0].keep: not an expression"),
+        (
+            &["run", "--config", unread],
+            1,
+            "\n  line 2, steps[0].lookup.table: the table \"none.csv\"",
+        ),
+        (&["run", "--config", unread], 1, "\n  line 2, steps[1].keep: there is no field \"c\""),
+        (&["run", "--config", unread], 1, "none.csv cannot be read: No such file"),
         (&["run", "--buffer-mb", "4"], 1, "outside of what Firehose allows: 0.2 to 3"),
         (&["run", "--geoip-db", wrong], 1, "wrong.yaml cannot be used: it is not a MaxMind"),
         (&["run", "--output", "xml"], 2, "possible values: rows, event, response, nothing"),

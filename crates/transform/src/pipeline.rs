@@ -101,6 +101,12 @@ impl Pipeline {
         self.line.readers.iter().any(has_header)
     }
 
+    /// Whether a line break between quotes belongs to an event: a host that reads line by line keeps
+    /// such lines together.
+    pub fn has_quoted_breaks(&self) -> bool {
+        self.line.readers.iter().all(|reader| matches!(reader, Reader::Table(_)))
+    }
+
     /// Converts one record: appends its lines to `out`, or says why there is none.
     pub(crate) fn convert(
         &mut self,

@@ -83,6 +83,13 @@ fn float(text: &str) -> Option<Value<'_>> {
     value.is_finite().then_some(Value::Float(value, text))
 }
 
+/// A number without a fraction, within what 64 bits hold.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+pub(crate) fn whole(value: f64) -> Option<i64> {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    (value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value)).then_some(value as i64)
+}
+
 /// A value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value<'r> {

@@ -1,11 +1,16 @@
 //! Records in batches, as Firehose hands them over.
 
+mod lines;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use serde_json::json;
+
+use self::lines::Lines;
+pub use self::lines::Rows;
 
 /// More than Firehose takes (Firehose Developer Guide, "Quota", 2026-11): 1,000 KiB.
 pub const RECORD_LIMIT_BYTES: usize = 1_000 << 10;
@@ -16,7 +21,7 @@ const READ_LIMIT_BYTES: u64 = 256 << 20;
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Form {
-    /// Each line
+    /// Each line; of CSV each row, with the header before it where there is one
     Lines,
     /// Each file as a whole
     Files,
@@ -44,6 +49,7 @@ pub fn open(name: &str) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
 pub fn each(
     files: &[String],
     form: Form,
+    rows: Rows,
     read: &mut dyn FnMut(u64),
     record: &mut dyn FnMut(Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -51,15 +57,10 @@ pub fn each(
         let (mut input, _) = open(name)?;
         let failed = || format!("{name} cannot be read");
         if form == Form::Lines {
-            let mut number = 0_u64;
-            loop {
-                let mut data = Vec::new();
-                let mut line = input.by_ref().take(READ_LIMIT_BYTES);
-                if line.read_until(b'\n', &mut data).with_context(failed)? == 0 {
-                    break;
-                }
-                number += 1;
+            let mut lines = Lines::new(&mut *input, rows);
+            while let Some((number, data)) = lines.next().with_context(failed)? {
                 read(data.len() as u64);
+                let data = [&lines.header[..], &data].concat();
                 record(Record { place: format!("{name}:{number}"), data })?;
             }
             continue;

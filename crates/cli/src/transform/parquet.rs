@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use parquet::basic::{Compression, ConvertedType, Repetition, Type as Physical};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
@@ -57,7 +58,8 @@ impl Table {
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let file = File::create(path);
         let file = file.with_context(|| format!("{} cannot be written", path.display()))?;
-        let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))?;
+        let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))
+            .map_err(|error| unwritten(path, error))?;
         Ok(Self { path: path.to_owned(), writer, columns, waiting: 0, rows: 0 })
     }
 
@@ -72,21 +74,22 @@ impl Table {
             self.waiting += 1;
             self.rows += 1;
             if self.waiting >= GROUP_ROWS {
-                self.group()?;
+                self.group().map_err(|error| unwritten(&self.path, error))?;
             }
         }
         Ok(())
     }
 
     /// Writes what is gathered as a group of rows.
-    fn group(&mut self) -> anyhow::Result<()> {
+    fn group(&mut self) -> Result<(), ParquetError> {
         if self.waiting == 0 {
             return Ok(());
         }
         let mut group = self.writer.next_row_group()?;
         for column in &mut self.columns {
-            let writer = group.next_column()?.context("a column is missing in the file")?;
-            column.write(writer)?;
+            if let Some(writer) = group.next_column()? {
+                column.write(writer)?;
+            }
         }
         group.close()?;
         self.waiting = 0;
@@ -95,8 +98,9 @@ impl Table {
 
     /// Ends the file; what it holds, for a person.
     pub fn finish(mut self) -> anyhow::Result<String> {
-        self.group()?;
-        self.writer.close()?;
+        let written = self.group();
+        let closed = written.and_then(|()| self.writer.close());
+        closed.map_err(|error| unwritten(&self.path, error))?;
         let (path, rows, columns) = (self.path.display(), self.rows, self.columns.len());
         let bytes = std::fs::metadata(&self.path)?.len();
         Ok(format!("Parquet    {path}: {rows} rows, {columns} columns, {bytes} bytes"))
@@ -160,7 +164,7 @@ impl Column {
     }
 
     /// Writes the values, and forgets them.
-    fn write(&mut self, mut writer: SerializedColumnWriter<'_>) -> anyhow::Result<()> {
+    fn write(&mut self, mut writer: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
         let there = std::mem::take(&mut self.there);
         let there = Some(&there[..]);
         match &mut self.values {
@@ -181,9 +185,17 @@ impl Column {
                 values.clear();
             }
         }
-        writer.close()?;
-        Ok(())
+        writer.close()
     }
+}
+
+/// Which file could not be written, and why.
+fn unwritten(path: &Path, error: ParquetError) -> anyhow::Error {
+    let error = match error {
+        ParquetError::External(error) => anyhow::Error::from_boxed(error),
+        error => error.into(),
+    };
+    error.context(format!("{} cannot be written", path.display()))
 }
 
 fn push<T>(values: &mut Vec<T>, value: Option<T>) -> bool {

@@ -54,16 +54,19 @@ pub fn compile(name: &str, yaml: &str, databases: &Databases) -> anyhow::Result<
         asn: open(databases.asn_db.as_deref(), Database::open_networks)?,
         ..Tables::default()
     };
+    let mut unread = Vec::new();
     let folder = Path::new(name).parent().unwrap_or(Path::new(""));
     for file in Pipeline::files(yaml) {
         let path = folder.join(&file);
-        let bytes = fs::read(&path).with_context(|| {
-            format!("{name} looks up {file}: {} cannot be read", path.display())
-        })?;
-        tables.files.insert(file, Arc::new(bytes));
+        match fs::read(&path) {
+            Ok(bytes) => drop(tables.files.insert(file, Arc::new(bytes))),
+            Err(error) => unread.push(format!("{} cannot be read: {error}", path.display())),
+        }
     }
+    // A table that is missing is among the mistakes, with its line; why it is, only we know.
     Pipeline::compile(yaml, tables).map_err(|error| {
-        let mistakes: Vec<_> = error.0.iter().map(|mistake| format!("\n  {mistake}")).collect();
+        let mistakes = error.0.iter().map(ToString::to_string).chain(unread);
+        let mistakes: Vec<_> = mistakes.map(|mistake| format!("\n  {mistake}")).collect();
         anyhow::anyhow!("{name} cannot be used:{}", mistakes.concat())
     })
 }

@@ -1,5 +1,6 @@
 //! `tidegate transform run`: records through a pipeline, in batches as Firehose makes them.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -9,11 +10,14 @@ use tidegate_runtime::clock;
 use tidegate_transform::contract::{self, Verdict};
 use tidegate_transform::{Engine, Outcome};
 
-use super::batch::{self, Form, Record};
+use super::batch::{self, Form, Record, Rows};
 #[cfg(feature = "parquet")]
 use super::parquet::Table;
 use super::pipeline::Source;
 use super::summary::Summary;
+
+/// As much of a record as `--explain` shows.
+const SHOWN_BYTES: usize = 2 << 10;
 
 /// What to run, on what, and what to print.
 #[derive(clap::Args)]
@@ -75,6 +79,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.parquet.is_some() {
         return Err(crate::needs_full("--parquet writes Parquet, and this build cannot"));
     }
+    let rows_of = Rows { header: pipeline.has_header(), quoted: pipeline.has_quoted_breaks() };
     let rows = if arguments.parquet.is_some() { Print::Nothing } else { Print::Rows };
     let mut running = Running {
         #[cfg(feature = "parquet")]
@@ -91,7 +96,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         buffer_bytes: (arguments.buffer_mb * f64::from(1 << 20)) as usize,
         response: Vec::new(),
     };
-    batch::each(&files, arguments.input, &mut |bytes| bar.inc(bytes), &mut |record| {
+    batch::each(&files, arguments.input, rows_of, &mut |bytes| bar.inc(bytes), &mut |record| {
         running.take(record)
     })?;
     running.batch()?;
@@ -141,6 +146,10 @@ impl Running {
     fn take(&mut self, record: Record) -> anyhow::Result<()> {
         if record.data.len() > batch::RECORD_LIMIT_BYTES {
             self.summary.too_large(&record.place);
+            if self.explain {
+                let line = format!("{}: more than Firehose takes\n", record.place);
+                return write(line.as_bytes());
+            }
             return Ok(());
         }
         if self.waiting_bytes + record.data.len() > self.buffer_bytes && !self.waiting.is_empty() {
@@ -214,13 +223,34 @@ fn explanation(record: &Record, answer: &contract::Answer, why: &str) -> Vec<u8>
     }
     text.push(b'\n');
     if answer.verdict != Verdict::Ok {
-        let raw = String::from_utf8_lossy(&record.data);
-        text.extend_from_slice(format!("  {}\n", raw.trim_end()).as_bytes());
+        text.extend_from_slice(format!("  {}\n", shown(&record.data)).as_bytes());
     }
     for row in answer.data.split(|byte| *byte == b'\n').filter(|row| !row.is_empty()) {
         text.extend_from_slice(b"  ");
         text.extend_from_slice(row);
         text.push(b'\n');
+    }
+    text
+}
+
+/// A record as a terminal can show it: not the whole of a long one, and what is no text, or would
+/// move the cursor, by its escapes.
+fn shown(data: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in data.get(..SHOWN_BYTES).unwrap_or(data).utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => text.push_str("\n  "),
+                '\t' => text.push(c),
+                c if c.is_control() => text.extend(c.escape_default()),
+                c => text.push(c),
+            }
+        }
+        let _ = write!(text, "{}", chunk.invalid().escape_ascii());
+    }
+    text.truncate(text.trim_end_matches([' ', '\n']).trim_end_matches("\\r").len());
+    if data.len() > SHOWN_BYTES {
+        let _ = write!(text, " … ({} bytes)", data.len());
     }
     text
 }

@@ -101,12 +101,11 @@ pub(super) fn read<'r>(slots: &[usize], line: &'r str, record: &mut Record<'r>) 
                 None => [Value::unless_dash(text), Value::Null].into_iter().for_each(&mut put),
             },
             Word::Request => {
-                let mut parts = text.splitn(3, ' ');
-                for _ in 0..3 {
-                    put(match parts.next() {
-                        None | Some("" | "-") => Value::Null,
-                        Some(part) => Value::Logged(Text::new(part.trim_end())),
-                    });
+                // A client may send spaces in its target.
+                let (verb, rest) = text.trim_end().split_once(' ').unwrap_or((text, ""));
+                let (url, protocol) = rest.rsplit_once(' ').unwrap_or((rest, ""));
+                for part in [verb, url, protocol] {
+                    put(value(Kind::Text, part.trim())?);
                 }
             }
         }

@@ -48,7 +48,7 @@ impl Json {
             if depth > 0 && raw.starts_with('{') {
                 return self.members(&name, depth - 1, raw, record);
             }
-            self.open.put(name, value(raw)?, record)
+            self.open.put(name, value(raw)?, raw, record)
         };
         let visited =
             reader.deserialize_map(Members(&mut put)).ok().filter(|_| reader.end().is_ok());

@@ -15,13 +15,13 @@ use crate::value::Value;
 pub(super) fn read<'r>(open: &'r Open, line: &'r str, record: &mut Record<'r>) -> Read {
     let (mut rest, mut pairs) = (line.trim_start(), false);
     while !rest.is_empty() {
-        let end = rest.find([' ', '=', '"']).unwrap_or(rest.len());
+        let end = rest.find([' ', '\t', '=', '"']).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
         if key.is_empty() || after.starts_with('"') {
             return Err(failed(Reason::MissingField));
         }
         let Some(after) = after.strip_prefix('=') else {
-            open.put(Cow::Borrowed(key), Value::Bool(true), record)?;
+            open.put(Cow::Borrowed(key), Value::Bool(true), "true", record)?;
             rest = after.trim_start();
             continue;
         };
@@ -29,10 +29,10 @@ pub(super) fn read<'r>(open: &'r Open, line: &'r str, record: &mut Record<'r>) -
         let (value, after) = if after.starts_with('"') {
             quoted(after)?
         } else {
-            let end = after.find(' ').unwrap_or(after.len());
+            let end = after.find([' ', '\t']).unwrap_or(after.len());
             (Value::Text(&after[..end]), &after[end..])
         };
-        open.put(Cow::Borrowed(key), value, record)?;
+        open.put(Cow::Borrowed(key), value, "", record)?;
         rest = after.trim_start();
     }
     Open::end(record);

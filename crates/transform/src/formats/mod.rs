@@ -193,8 +193,9 @@ impl Reader {
     }
 }
 
-/// An event without its line ending.
+/// An event without its line ending, and without the mark that some programs put before UTF-8.
 fn line(event: &[u8]) -> Result<&[u8], Outcome> {
+    let event = event.strip_prefix("\u{feff}".as_bytes()).unwrap_or(event);
     let event = event.strip_suffix(b"\n").unwrap_or(event);
     let event = event.strip_suffix(b"\r").unwrap_or(event);
     if event.is_empty() { Err(failed(Reason::Empty)) } else { Ok(event) }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Read, failed};
 use crate::outcome::Reason;
 use crate::record::Record;
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Value, whole};
 
 /// More fields than a table has columns.
 const FIELDS_LIMIT: usize = 1_024;
@@ -45,11 +45,13 @@ impl Open {
         }
     }
 
-    /// Puts a field where it belongs. Of a field that is there twice the last one counts.
+    /// Puts a field where it belongs; `written` is how the record writes a value that is no text. Of a
+    /// field that is there twice the last one counts.
     pub(crate) fn put<'r>(
         &self,
         name: Cow<'r, str>,
         value: Value<'r>,
+        written: &'r str,
         record: &mut Record<'r>,
     ) -> Read {
         let name = match self.keys {
@@ -57,7 +59,7 @@ impl Open {
             Keys::AsIs => name,
         };
         if let Some((slot, kind)) = self.slots.get(&*name) {
-            record.values[*slot] = declared(*kind, value)?;
+            record.values[*slot] = declared(*kind, value, written)?;
         } else if self.keep_others && !value.is_null() {
             if record.others.len() >= FIELDS_LIMIT {
                 return Err(failed(Reason::TooManyFields));
@@ -96,7 +98,11 @@ impl Open {
 }
 
 /// A value as the kind that the pipeline declares for it.
-fn declared(kind: Kind, value: Value<'_>) -> Result<Value<'_>, super::Outcome> {
+fn declared<'r>(
+    kind: Kind,
+    value: Value<'r>,
+    written: &'r str,
+) -> Result<Value<'r>, super::Outcome> {
     let fits = match (kind, value) {
         (Kind::Any, value) | (_, value @ Value::Null) => Some(value),
         (Kind::Integer, Value::Integer(_))
@@ -104,10 +110,13 @@ fn declared(kind: Kind, value: Value<'_>) -> Result<Value<'_>, super::Outcome> {
         | (Kind::Boolean, Value::Bool(_))
         | (Kind::Text, Value::Text(_) | Value::Escaped(_) | Value::Logged(_)) => Some(value),
         (Kind::Float, Value::Integer(_)) => Some(value),
+        // Some writers know only one kind of number.
+        (Kind::Integer, Value::Float(number, _)) => whole(number).map(Value::Integer),
         (_, Value::Text("")) => Some(Value::Null),
         (kind, Value::Text(text)) => kind.read(text),
-        (Kind::Text, Value::Float(_, text) | Value::Json(text)) => Some(Value::Text(text)),
-        (Kind::Text, Value::Bool(value)) => Some(Value::Text(if value { "true" } else { "false" })),
+        (Kind::Text, Value::Integer(_) | Value::Float(..) | Value::Bool(_) | Value::Json(_)) => {
+            Some(Value::Text(written))
+        }
         _ => None,
     };
     fits.ok_or(failed(Reason::BadField))

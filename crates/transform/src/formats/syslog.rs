@@ -1,5 +1,7 @@
 //! Syslog: BSD's (RFC 3164), with or without its priority, and RFC 5424.
 
+use std::collections::BTreeMap;
+
 use super::{Read, failed};
 use crate::json;
 use crate::moment::Moment;
@@ -93,7 +95,7 @@ impl Syslog {
     }
 }
 
-/// `<34>Oct 11 22:14:15 host app[pid]: message`.
+/// `<34>Oct 11 22:14:15 host app[pid]: message`, also with the time as `2026-10-11T22:14:15+02:00`.
 fn read_3164<'r>(line: &'r str, at: Option<Moment>) -> Result<[Value<'r>; 7], Outcome> {
     let missing = || failed(Reason::MissingField);
     let (facility, severity, rest) = match line.strip_prefix('<') {
@@ -103,11 +105,23 @@ fn read_3164<'r>(line: &'r str, at: Option<Moment>) -> Result<[Value<'r>; 7], Ou
         }
         None => (Value::Null, Value::Null, line),
     };
-    let (time, rest) = rest.split_at_checked(15).ok_or_else(missing)?;
-    // The year is that of the arrival.
-    let time = at.and_then(|at| Moment::syslog(time, at)).ok_or(failed(Reason::BadTime))?;
-    let (host, rest) =
-        rest.strip_prefix(' ').and_then(|rest| rest.split_once(' ')).ok_or_else(missing)?;
+    // Programs of today write the whole of a date, as in RFC 5424.
+    let (time, rest) = if rest.starts_with(|c: char| c.is_ascii_digit()) {
+        let (time, rest) = rest.split_once(' ').ok_or_else(missing)?;
+        (
+            Some(time)
+                .filter(|time| time.contains('T'))
+                .and_then(|t| Moment::iso8601(t.as_bytes())),
+            rest,
+        )
+    } else {
+        let (time, rest) = rest.split_at_checked(15).ok_or_else(missing)?;
+        // The year is that of the arrival.
+        let time = at.and_then(|at| Moment::syslog(time, at));
+        (time, rest.strip_prefix(' ').ok_or_else(missing)?)
+    };
+    let time = time.ok_or(failed(Reason::BadTime))?;
+    let (host, rest) = rest.split_once(' ').ok_or_else(missing)?;
     let (tag, message) = match rest.split_once(':') {
         Some((tag, message)) if !tag.is_empty() && !tag.contains(' ') => {
             (tag, message.strip_prefix(' ').unwrap_or(message))
@@ -132,39 +146,60 @@ fn priority(line: &str) -> Option<(&'static str, &'static str, &str)> {
     Some((FACILITIES.get(number / 8)?, SEVERITIES[number % 8], rest))
 }
 
-/// Structured data as a JSON object of objects, and what follows; nothing is written for `-`.
+/// Structured data as a JSON object of objects, and what follows; nothing is written for `-`. A
+/// parameter that an element names several times, as it may (section 6.3.3), is a list.
 fn structured<'r>(text: &'r str, out: &mut Vec<u8>) -> Option<&'r str> {
     if let Some(rest) = text.strip_prefix('-') {
         return Some(rest);
     }
+    let mut elements = BTreeMap::<&str, BTreeMap<&str, Vec<String>>>::new();
     let mut rest = text;
-    out.push(b'{');
-    let mut first = true;
     while let Some(element) = rest.strip_prefix('[') {
-        if !std::mem::take(&mut first) {
-            out.push(b',');
-        }
         let end = element.find([' ', ']'])?;
-        json::string(out, &element[..end]);
-        out.extend_from_slice(b":{");
+        let parameters = elements.entry(&element[..end]).or_default();
         rest = &element[end..];
-        let mut first = true;
         while let Some(parameter) = rest.strip_prefix(' ') {
             let (name, value) = parameter.split_once("=\"")?;
-            if !std::mem::take(&mut first) {
-                out.push(b',');
-            }
-            json::string(out, name);
-            out.push(b':');
             let (value, after) = unescaped(value)?;
-            json::string(out, &value);
+            parameters.entry(name).or_default().push(value);
             rest = after;
         }
         rest = rest.strip_prefix(']')?;
-        out.push(b'}');
     }
-    out.push(b'}');
-    (!first).then_some(rest)
+    if elements.is_empty() {
+        return None;
+    }
+    object(out, &elements, |out, parameters| {
+        object(out, parameters, |out, values| match &values[..] {
+            [value] => json::string(out, value),
+            values => list(out, values),
+        });
+    });
+    Some(rest)
+}
+
+/// A JSON object.
+fn object<V>(
+    out: &mut Vec<u8>,
+    members: &BTreeMap<&str, V>,
+    mut write: impl FnMut(&mut Vec<u8>, &V),
+) {
+    for (index, (name, value)) in members.iter().enumerate() {
+        out.push(if index == 0 { b'{' } else { b',' });
+        json::string(out, name);
+        out.push(b':');
+        write(out, value);
+    }
+    out.extend_from_slice(if members.is_empty() { b"{}" } else { b"}" });
+}
+
+/// A JSON list.
+fn list(out: &mut Vec<u8>, values: &[String]) {
+    for (index, value) in values.iter().enumerate() {
+        out.push(if index == 0 { b'[' } else { b',' });
+        json::string(out, value);
+    }
+    out.push(b']');
 }
 
 /// A value up to its closing quote; `\"`, `\\` and `\]` are undone.

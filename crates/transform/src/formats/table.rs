@@ -96,11 +96,9 @@ impl Table {
             Columns::Header { names, open, .. } => {
                 count(names.len(), self.cells.len())?;
                 for (name, each) in names.iter().zip(&self.cells) {
-                    let value = match text(each) {
-                        "" => Value::Null,
-                        text => Value::Text(text),
-                    };
-                    open.put(Cow::Borrowed(name.as_str()), value, record)?;
+                    let text = text(each);
+                    let value = if text.is_empty() { Value::Null } else { Value::Text(text) };
+                    open.put(Cow::Borrowed(name.as_str()), value, text, record)?;
                 }
                 Open::end(record);
             }

@@ -136,8 +136,8 @@ struct Envelope<'a> {
 struct LogEvent<'a> {
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
-    #[serde(default)]
-    timestamp: Option<i64>,
+    #[serde(borrow, default)]
+    timestamp: Option<&'a RawValue>,
     #[serde(borrow)]
     message: Message<'a>,
 }
@@ -162,8 +162,11 @@ pub(crate) fn envelope(data: &[u8]) -> Result<Vec<Event<'_>>, Outcome> {
     Ok(envelope
         .log_events
         .into_iter()
+        // A program that prints an empty line is no reason to fail all that it says besides.
+        .filter(|event| !event.message.0.trim_end_matches(['\r', '\n']).is_empty())
         .map(|event| {
-            let at = event.timestamp.and_then(Moment::from_millis);
+            let millis = event.timestamp.map(|raw| raw.get().trim_matches('"'));
+            let at = millis.and_then(|millis| millis.parse().ok()).and_then(Moment::from_millis);
             let time = at.map_or(Value::Null, Value::Time);
             let data = match event.message.0 {
                 Cow::Borrowed(message) => Cow::Borrowed(message.as_bytes()),
@@ -174,12 +177,13 @@ pub(crate) fn envelope(data: &[u8]) -> Result<Vec<Event<'_>>, Outcome> {
         .collect())
 }
 
-/// A string of the envelope; anything else is as good as absent.
+/// A string of the envelope, or a number; anything else is as good as absent.
 fn text(raw: Option<&RawValue>) -> Value<'_> {
     let Some(raw) = raw.map(RawValue::get) else { return Value::Null };
     match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
         Some(inside) if memchr::memchr(b'\\', inside.as_bytes()).is_none() => Value::Text(inside),
         Some(_) if serde_json::from_str::<String>(raw).is_ok() => Value::Escaped(raw),
+        None if raw.starts_with(|c: char| c.is_ascii_digit()) => Value::Text(raw),
         _ => Value::Null,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::outcome::{Outcome, Reason};
 use crate::record::Record;
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Value, whole};
 
 /// The step.
 pub(crate) struct Cast {
@@ -43,11 +43,4 @@ impl Cast {
             None => Some(Outcome::ProcessingFailed(Reason::Cast)),
         }
     }
-}
-
-/// A number without a fraction, within what 64 bits hold.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
-fn whole(value: f64) -> Option<i64> {
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    (value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value)).then_some(value as i64)
 }

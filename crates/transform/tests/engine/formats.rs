@@ -115,6 +115,7 @@ fn json_objects() {
             (r#"{"a": 1, "b": 2, "A": 3}"#, Ok(json!({"b": 2, "a": 3}))),
             ("{\n  \"a\": {\n    \"b\": 1\n  }\n}\n", Ok(json!({"a": {"b": 1}}))),
             ("{}", Ok(json!({}))),
+            ("\u{feff}{\"a\": 1}\r\n", Ok(json!({"a": 1}))),
             ("[1]", Err("not_json")),
             ("{\"a\": 1} x", Err("not_json")),
             (r#"{"a": "\ud800"}"#, Err("not_json")),
@@ -144,6 +145,9 @@ fn json_objects() {
             (r#"{"status": ""}"#, Ok(json!({}))),
             (r#"{"status": "x"}"#, Err("bad_field")),
             (r#"{"status": 1.5}"#, Err("bad_field")),
+            (r#"{"status": 404.0, "note": 12}"#, Ok(json!({"status": 404, "note": "12"}))),
+            (r#"{"status": 4.04e2, "note": true}"#, Ok(json!({"status": 404, "note": "true"}))),
+            (r#"{"status": 1e19}"#, Err("bad_field")),
         ],
     );
 }
@@ -159,6 +163,7 @@ fn logfmt_lines() {
                     "empty": "", "quoted": "x", "path": "/a=b"})),
             ),
             (r#"msg="\x41""#, Ok(json!({"msg": "A"}))),
+            ("a=1\tb \t c=\"x\"\t", Ok(json!({"a": "1", "b": true, "c": "x"}))),
             ("plain words", Err("missing_field")),
             ("=x", Err("missing_field")),
             ("a=\"b", Err("unclosed_quote")),
@@ -180,6 +185,11 @@ fn syslog_messages() {
                     "message": "msg"})),
             ),
             ("<0>1 - - - - - -", Ok(json!({"facility": "kern", "severity": "emergency"}))),
+            (
+                r#"<0>1 - - - - - [o ip="1" ip="2"][a][o v="3"]"#,
+                Ok(json!({"facility": "kern", "severity": "emergency",
+                    "structured_data": {"o": {"ip": ["1", "2"], "v": "3"}, "a": {}}})),
+            ),
             ("<192>1 - - - - - -", Err("missing_field")),
             ("<13>1 yesterday - - - - -", Err("bad_time")),
             ("<13>1 - - - - -", Err("missing_field")),
@@ -188,7 +198,19 @@ fn syslog_messages() {
         ],
     );
     // Without an arrival there is no year.
-    check("input: {format: syslog_3164}", &[("<34>Oct 11 22:14:15 host su: x", Err("bad_time"))]);
+    check(
+        "input: {format: syslog_3164}",
+        &[
+            ("<34>Oct 11 22:14:15 host su: x", Err("bad_time")),
+            (
+                "<13>2026-11-14T09:30:00.25+01:00 host cron[7]: x",
+                Ok(json!({"facility": "user", "severity": "notice",
+                    "time": "2026-11-14T08:30:00.250Z", "host": "host", "app": "cron",
+                    "process_id": "7", "message": "x"})),
+            ),
+            ("2026-11-14 09:30:00 host x", Err("bad_time")),
+        ],
+    );
 }
 
 #[test]
@@ -370,7 +392,8 @@ fn a_record_of_many_events_has_one_answer() {
     let yaml =
         "input: {format: logfmt, unwrap: cloudwatch_logs}\nsteps: [{keep: level != 'debug'}]";
     let mut engine = engine(yaml);
-    let good = envelope(&["level=info", "level=debug\n", "level=warn n=\"\\n\""]);
+    // An empty line that a program printed is no event.
+    let good = envelope(&["level=info", "\n", "level=debug\n", "", "level=warn n=\"\\n\""]);
     let rows_of = |engine: &mut Engine, data: &[u8]| {
         rows(engine, data)
             .map(|rows| rows.iter().map(|row| row["level"].clone()).collect::<Vec<_>>())
@@ -378,12 +401,17 @@ fn a_record_of_many_events_has_one_answer() {
     let expected = Ok(vec![json!("info"), json!("warn")]);
     assert_eq!(rows_of(&mut engine, &good), expected);
     assert_eq!(rows_of(&mut engine, &gzip(&good)), expected);
+    let odd = br#"{"messageType": "DATA_MESSAGE", "logEvents":
+        [{"id": 7, "timestamp": "1794648600000", "message": "level=info"}]}"#;
+    let row = json!({"log_event_id": "7", "log_time": "2026-11-14T09:30:00Z", "level": "info"});
+    assert_eq!(rows(&mut engine, odd), Ok(vec![row]));
     // Several members of gzip, one after the other, are one record too.
     let (first, second) = good.split_at(100);
     assert_eq!(rows_of(&mut engine, &[gzip(first), gzip(second)].concat()), expected);
-    let cases: [(Vec<u8>, &str); 7] = [
+    let cases: [(Vec<u8>, &str); 8] = [
         (envelope(&["level=debug", "level=debug"]), "not_kept"),
         (envelope(&[]), "no_events"),
+        (envelope(&["\r\n"]), "no_events"),
         (envelope(&["level=info", "no pairs here"]), "missing_field"),
         (br#"{"messageType": "CONTROL_MESSAGE", "logEvents": []}"#.to_vec(), "control_message"),
         (br#"{"messageType": "OTHER", "logEvents": []}"#.to_vec(), "bad_envelope"),
