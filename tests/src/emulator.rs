@@ -108,11 +108,28 @@ pub fn kinesis(settings: &[(&str, &str)]) -> Option<Emulator> {
 
 /// ministack, for CloudWatch and S3; nothing when the tools are not there.
 pub fn ministack() -> Option<Emulator> {
+    started_ministack(None)
+}
+
+/// ministack, with the transform of SAM, so that it takes templates as they are written; nothing when
+/// the tools are not there.
+///
+/// # Panics
+/// When the tools are there and hold no SAM.
+pub fn ministack_with_sam() -> Option<Emulator> {
+    let libraries = fs::read_dir(place::tool("sam/lib")?).expect("SAM's libraries can be listed");
+    let packages = libraries.flatten().map(|python| python.path().join("site-packages"));
+    let mut packages = packages.filter(|folder| folder.join("samtranslator").is_dir());
+    started_ministack(Some(&packages.next().expect("SAM's translator is among its packages")))
+}
+
+fn started_ministack(packages: Option<&Path>) -> Option<Emulator> {
     let program = place::tool("emulators/bin/ministack")?;
     Some(Emulator::start("/_ministack/health", |port, folder| {
         let mut command = quiet(&program, folder);
         command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
         command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
+        command.envs(packages.map(|packages| ("PYTHONPATH", packages)));
         command
     }))
 }

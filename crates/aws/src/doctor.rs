@@ -3,6 +3,7 @@
 mod stack;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
@@ -104,6 +105,15 @@ impl Seen {
         self.functions.insert(function_name(arn).to_owned(), arn.to_owned());
     }
 
+    /// What was read; where it could not be, that is said, and the rest is looked at.
+    fn of<T: Default>(&mut self, what: &str, read: Result<T, ReadError>) -> T {
+        read.unwrap_or_else(|error| {
+            let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            self.unread.push(format!("{what}: {error}{why}"));
+            T::default()
+        })
+    }
+
     fn delivery(&mut self, delivery: Resource) {
         for arn in lambda_arns(&delivery) {
             self.function(&arn);
@@ -128,11 +138,11 @@ impl Account {
     /// of these, and the functions that these alarms call.
     ///
     /// # Errors
-    /// When a call fails.
+    /// When the stream cannot be read. What else cannot is named in the deployment.
     pub async fn stream(&self, name: &str) -> Result<Deployment, ReadError> {
         let mut seen = Seen::default();
         self.around(name, &mut seen).await?;
-        self.finish(&mut seen).await?;
+        self.finish(&mut seen).await;
         Ok(Deployment::new(seen.resources, seen.unread))
     }
 
@@ -140,30 +150,38 @@ impl Account {
     async fn around(&self, name: &str, seen: &mut Seen) -> Result<(), ReadError> {
         let (stream, arn) = self.summary(name).await?;
         seen.resources.push(stream);
-        for source in self.sources(&arn).await? {
-            for mapping in self.mappings(&source).await? {
+        let sources = self.sources(&arn).await;
+        for source in seen.of("the consumers of enhanced fan-out", sources) {
+            let mappings = self.mappings(&source).await;
+            for mapping in seen.of("the event source mappings", mappings) {
                 if let Some(function) = mapping["FunctionArn"].as_str() {
                     seen.function(function);
                 }
                 seen.resources.push(of_mapping(mapping));
             }
         }
-        self.deliveries(&arn, seen).await
+        let deliveries = self.deliveries(&arn, seen).await;
+        seen.of("the Firehose streams", deliveries);
+        Ok(())
     }
 
     /// The alarms on what was seen, the functions, and the account's limits.
-    async fn finish(&self, seen: &mut Seen) -> Result<(), ReadError> {
+    async fn finish(&self, seen: &mut Seen) {
         let mut names: BTreeSet<_> = seen.functions.keys().cloned().collect();
         names.extend(seen.resources.iter().filter_map(|resource| resource.name.clone()));
-        for alarm in self.alarms(&names).await? {
+        let alarms = self.alarms(&names).await;
+        for alarm in seen.of("the alarms", alarms) {
             called(&alarm).iter().for_each(|arn| seen.function(arn));
             seen.resources.push(alarm);
         }
-        for arn in seen.functions.values() {
-            seen.resources.extend(self.function(arn).await?);
+        for (name, arn) in seen.functions.clone() {
+            let function = self.function(&arn).await;
+            let function = seen.of(&format!("the function {name}"), function);
+            seen.resources.extend(function);
         }
-        seen.resources.push(self.account().await?);
-        Ok(())
+        let limits = self.json(KINESIS, "DescribeLimits", &json!({})).await;
+        let limits = seen.of("the account's limit of shards", limits);
+        seen.resources.push(resource("Tidegate::Account", "account", limits));
     }
 
     async fn summary(&self, name: &str) -> Result<(Resource, String), ReadError> {
@@ -296,11 +314,6 @@ impl Account {
             all.push(resource("AWS::Lambda::EventInvokeConfig", name, invoke));
         }
         Ok(all)
-    }
-
-    async fn account(&self) -> Result<Resource, ReadError> {
-        let limits = self.json(KINESIS, "DescribeLimits", &json!({})).await?;
-        Ok(resource("Tidegate::Account", "account", limits))
     }
 
     async fn json(

@@ -76,14 +76,15 @@ impl Account {
         }
         for delivery in names(deployment, DELIVERY) {
             if !seen.resources.iter().any(|one| one.kind == DELIVERY && one.place == delivery) {
-                let delivery = self.delivery(delivery).await?;
-                seen.delivery(delivery);
+                let read = self.delivery(delivery).await.map(Some);
+                let what = format!("the Firehose stream {delivery}");
+                seen.of(&what, read).into_iter().for_each(|delivery| seen.delivery(delivery));
             }
         }
         names(deployment, FUNCTION).for_each(|name| {
             seen.functions.entry(name.to_owned()).or_insert_with(|| name.to_owned());
         });
-        self.finish(&mut seen).await?;
+        self.finish(&mut seen).await;
         Ok(seen)
     }
 
