@@ -297,6 +297,8 @@ fn roles_reach_no_further_than_they_must() {
         "kinesis:DescribeLimits",
         "kinesis:ListStreams",
         "tag:GetResources",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
     ];
     each("AWS::IAM::Role", 5, |_, properties| {
         if properties["ManagedPolicyArns"].as_array().is_some_and(|arns| !arns.is_empty()) {

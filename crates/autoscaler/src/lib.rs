@@ -24,6 +24,7 @@ pub mod hot;
 pub mod ledger;
 pub mod limits;
 pub mod look;
+pub mod notice;
 pub mod observation;
 pub mod policy;
 pub mod port;

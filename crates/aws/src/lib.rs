@@ -12,6 +12,8 @@ pub mod autoscaler;
 pub mod call;
 #[cfg(feature = "doctor")]
 pub mod doctor;
+#[cfg(feature = "notices")]
+pub mod notices;
 #[cfg(feature = "objects")]
 pub mod objects;
 #[cfg(feature = "producer")]

@@ -20,7 +20,7 @@ use tidegate_autoscaler::history::CALLS_TAG;
 use tidegate_autoscaler::look::LOOK_BACK;
 use tidegate_autoscaler::observation::{Account, Description, Metrics as Points, Point};
 use tidegate_autoscaler::port::{
-    Clock, Found, NoLedger, ServiceError, ServiceErrorKind, StreamService, Tally,
+    Clock, Found, NoLedger, ServiceError, ServiceErrorKind, Stored, StreamService, Tally,
 };
 use tidegate_autoscaler::run::{self, Ports};
 use tidegate_autoscaler::shards::{Sample, Shard, ShardService};
@@ -28,6 +28,7 @@ use tidegate_autoscaler::tags::{PAUSED_TAG, Wishes};
 use tidegate_autoscaler::{Mode, Policy, Reason};
 use tidegate_local::cloud::{Cloud, Service};
 use tidegate_local::fluid::Volume;
+use tidegate_local::ledger::Ledger;
 use tidegate_local::metrics::{Delay, ITERATOR_AGE, MILLIS_BEHIND, Metrics};
 use tidegate_local::stream::{Settings, Stream};
 
@@ -89,6 +90,30 @@ fn more_shards_are_asked_for_and_written_down() {
     let cloud = cloud.lock().unwrap();
     assert_eq!(cloud.stream.tags[CALLS_TAG], at(30).as_second().to_string());
     assert_eq!((cloud.stream.calls_made, cloud.stream.calls_rejected), (1, 0));
+}
+
+/// A function that was rolled back meets what the newer one left behind.
+#[test]
+fn an_item_of_a_later_version_is_left_alone_and_only_an_emergency_is_acted_on() {
+    let quiet = cloud(8, 0.0, 1);
+    (0..180).for_each(|minute| offer(&quiet, minute, 0.3));
+    quiet.lock().unwrap().now = at(180);
+    let cases = [
+        (overloaded(), Action::Resize, Reason::DemandAboveCapacity),
+        (quiet, Action::Hold, Reason::LedgerUnreadable),
+    ];
+    for (cloud, action, reason) in cases {
+        let later = Stored { revision: 7, text: r#"{"format":2,"calls":[]}"#.to_owned() };
+        let ledger = Ledger::default();
+        ledger.set("orders", Some(later.clone()));
+        let service = Service::new(&cloud);
+        let deadline = Timestamp::MAX;
+        let ports = Ports { service: &service, ledger: Some(&ledger), clock: &service, deadline };
+        let wishes = Wishes { policy: Policy::default(), mode: Mode::Active };
+        let decision = pollster::block_on(run::run(ports, "orders", &wishes, true));
+        assert_eq!((decision.action, decision.reason), (action, reason), "{decision:?}");
+        assert_eq!(ledger.item("orders"), Some(later), "it may be worth more than ours");
+    }
 }
 
 #[test]

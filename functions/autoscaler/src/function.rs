@@ -11,22 +11,27 @@ use tidegate_autoscaler::decision::{Decision, Reason};
 use tidegate_autoscaler::event::{self, Event, EventError, Look, Wake};
 use tidegate_autoscaler::fleet::{self, Fleet, Summary};
 use tidegate_autoscaler::look::unseen;
+use tidegate_autoscaler::notice::NoticeService;
+use tidegate_autoscaler::notice::desk::Desk;
 use tidegate_autoscaler::port::{Clock, LedgerStore, StreamService};
 use tidegate_autoscaler::run::{self, Ports};
 use tidegate_autoscaler::shards::ShardService;
 use tidegate_runtime::{Function, FunctionError, Invocation, Level, Log, clock};
 
 use crate::figures::{self, Figures};
+use crate::notices::{self, Notices};
 use crate::upkeep;
 
 /// The autoscaler as a Lambda function.
-pub struct Autoscaler<S, L> {
+pub struct Autoscaler<S, L, N> {
     /// What it is configured to do.
     pub settings: Settings,
     /// Kinesis and CloudWatch.
     pub service: S,
     /// The ledger, when there is one.
     pub ledger: Option<L>,
+    /// Who is told, when somebody is.
+    pub notices: Option<Notices<N>>,
     /// Where its lines go.
     pub log: Arc<Log>,
 }
@@ -51,25 +56,43 @@ const ANSWER_TIME: SignedDuration = SignedDuration::from_secs(2);
 /// ("Lambda quotas", Lambda Developer Guide, 2026-11).
 const ANSWER_BYTES: usize = 5 << 20;
 
-impl<S: StreamService + ShardService + AlarmService + 'static, L: LedgerStore + 'static> Function
-    for Autoscaler<S, L>
+/// What an invocation gathers while it decides.
+#[derive(Default)]
+struct Gathered {
+    answer: Answer,
+    stands: Vec<Stand>,
+    desk: Option<Desk>,
+}
+
+impl<S, L, N> Function for Autoscaler<S, L, N>
+where
+    S: StreamService + ShardService + AlarmService + 'static,
+    L: LedgerStore + 'static,
+    N: NoticeService + Send + 'static,
 {
     async fn invoke(&self, invocation: Invocation) -> Result<Vec<u8>, FunctionError> {
         let Event { wake, ignored } = event::parse(&invocation.body)
             .map_err(|error| FunctionError::new("EventNotUnderstood", &error))?;
-        let mut answer = Answer::default();
-        let mut stands = Vec::new();
+        let mut gathered = Gathered::default();
+        if let Some(notices) = &self.notices {
+            gathered.desk = Some(notices.open(self.ledger.as_ref()).await);
+        }
+        let mut outcome = Ok(());
         match wake {
             Wake::Streams(looks) => {
                 for look in looks {
                     let decision = self.look(&look, self.ports(invocation.deadline)).await;
-                    self.tell(&decision);
-                    stands.extend(self.stand(&decision));
-                    answer.add(&decision)?;
+                    outcome = outcome.and(self.tell(&decision, &mut gathered));
                 }
             }
-            Wake::Heartbeat => self.all(invocation.deadline, &mut answer, &mut stands).await?,
+            Wake::Heartbeat => outcome = self.all(invocation.deadline, &mut gathered).await,
         }
+        let Gathered { mut answer, stands, desk } = gathered;
+        if let (Some(notices), Some(desk)) = (&self.notices, desk) {
+            let until = invocation.deadline - ANSWER_TIME;
+            notices.close(desk, self.ledger.as_ref(), &Wall, until, &self.log).await;
+        }
+        outcome?;
         if let Some(settings) = &self.settings.alarms {
             let until = invocation.deadline - ANSWER_TIME;
             let arn = &invocation.function_arn;
@@ -84,7 +107,7 @@ impl<S: StreamService + ShardService + AlarmService + 'static, L: LedgerStore + 
     }
 }
 
-impl<S: StreamService + ShardService, L: LedgerStore> Autoscaler<S, L> {
+impl<S: StreamService + ShardService, L: LedgerStore, N> Autoscaler<S, L, N> {
     const fn ports(&self, deadline: Timestamp) -> Ports<'_, S, L, Wall> {
         Ports { service: &self.service, ledger: self.ledger.as_ref(), clock: &Wall, deadline }
     }
@@ -101,12 +124,7 @@ impl<S: StreamService + ShardService, L: LedgerStore> Autoscaler<S, L> {
     }
 
     /// Every stream that is configured or opted in.
-    async fn all(
-        &self,
-        deadline: Timestamp,
-        answer: &mut Answer,
-        stands: &mut Vec<Stand>,
-    ) -> Result<(), FunctionError> {
+    async fn all(&self, deadline: Timestamp, gathered: &mut Gathered) -> Result<(), FunctionError> {
         let Settings { wishes, streams, discover, .. } = &self.settings;
         if streams.is_empty() && !discover {
             let error = EventError::Form(
@@ -119,12 +137,11 @@ impl<S: StreamService + ShardService, L: LedgerStore> Autoscaler<S, L> {
         let fleet = Fleet { wishes, configured: streams, discover: *discover };
         let mut figures = Figures::default();
         let mut failed = None;
-        let ports = self.ports(deadline - ANSWER_TIME);
+        let kept = gathered.desk.as_ref().map_or(SignedDuration::ZERO, |_| notices::TIME);
+        let ports = self.ports(deadline - ANSWER_TIME - kept);
         let summary = fleet::run(ports, fleet, &mut |decision| {
             figures.add(&decision);
-            self.tell(&decision);
-            stands.extend(self.stand(&decision));
-            failed = answer.add(&decision).err().or(failed.take());
+            failed = self.tell(&decision, gathered).err().or(failed.take());
         })
         .await;
         self.sum_up(&summary, &figures);
@@ -142,13 +159,19 @@ impl<S: StreamService + ShardService, L: LedgerStore> Autoscaler<S, L> {
         if configured { None } else { alarms::stand(decision) }
     }
 
-    /// The decision as one line, and the figures of a stream that is configured as metrics.
-    fn tell(&self, decision: &Decision) {
+    /// The decision as one line, and the figures of a stream that is configured as metrics; and what
+    /// follows from it at the end of the invocation.
+    fn tell(&self, decision: &Decision, gathered: &mut Gathered) -> Result<(), FunctionError> {
         let level = if decision.reason.is_failure() { Level::Error } else { Level::Info };
         self.log.event(level, "decision", decision);
         if self.settings.streams.contains(&decision.stream) {
             let _ = self.log.line(&figures::of_stream(decision));
         }
+        if let Some(desk) = &mut gathered.desk {
+            desk.see(decision);
+        }
+        gathered.stands.extend(self.stand(decision));
+        gathered.answer.add(decision)
     }
 
     /// A run over all streams as one line, and its figures as metrics.

@@ -3,4 +3,4 @@
 
 mod settings;
 
-pub use settings::Settings;
+pub use settings::{NoticeSettings, Settings};

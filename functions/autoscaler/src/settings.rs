@@ -1,11 +1,14 @@
 //! The autoscaler's settings, from the environment.
 
+use jiff::SignedDuration;
 use tidegate_autoscaler::alarms::AlarmSettings;
 use tidegate_autoscaler::event::is_stream_name;
 use tidegate_autoscaler::limits::MAX_SHARDS;
+use tidegate_autoscaler::notice;
 use tidegate_autoscaler::policy::{HotShards, MissingIteratorAge, Mode, Policy, Tuning};
 use tidegate_autoscaler::schedule;
 use tidegate_autoscaler::tags::Wishes;
+use tidegate_aws::notices::Destination;
 use tidegate_runtime::settings::{self, SettingsError, Vars};
 
 /// What the function is configured to do.
@@ -23,6 +26,17 @@ pub struct Settings {
     pub alarms: Option<AlarmSettings>,
     /// Whether what consumers read counts as demand.
     pub reads: bool,
+    /// Who is told of changes and of holds that last; `None` when nobody is.
+    pub notices: Option<NoticeSettings>,
+}
+
+/// Who is told, and of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeSettings {
+    /// Where notices go.
+    pub to: Destination,
+    /// How long a hold lasts before it is told.
+    pub after: SignedDuration,
 }
 
 impl Settings {
@@ -61,6 +75,9 @@ impl Settings {
         let reads = settings.or("TIDEGATE_READ_DEMAND", false, on_or_off);
         let alarms = manage.then_some(AlarmSettings { prefix, actions });
         let tuning = settings.or("TIDEGATE_TUNING", defaults.tuning, tuning);
+        let after = settings.or("TIDEGATE_NOTICE_AFTER", notice::AFTER, notice_after);
+        let notices = settings.optional("TIDEGATE_NOTICES", Destination::parse);
+        let notices = notices.map(|to| NoticeSettings { to, after });
         let policy = Policy {
             min_shards,
             max_shards,
@@ -71,7 +88,7 @@ impl Settings {
             ..defaults
         };
         let wishes = Wishes { policy, mode };
-        settings.finish(Self { wishes, streams, discover, ledger_table, alarms, reads })
+        settings.finish(Self { wishes, streams, discover, ledger_table, alarms, reads, notices })
     }
 }
 
@@ -138,6 +155,15 @@ fn alarm_actions(text: &str) -> Result<Vec<String>, String> {
     } else {
         Err("one to five ARNs, separated by commas".to_owned())
     }
+}
+
+/// A hold of a look or two is none that lasts, and one of more than a month is forgotten.
+fn notice_after(text: &str) -> Result<SignedDuration, String> {
+    let expected = || "a duration from 5m to 14d, such as 30m".to_owned();
+    let after = settings::duration(text).map_err(|_| expected())?;
+    let after = SignedDuration::try_from(after).map_err(|_| expected())?;
+    let fits = SignedDuration::from_mins(5) <= after && after <= SignedDuration::from_hours(336);
+    if fits { Ok(after) } else { Err(expected()) }
 }
 
 fn missing_iterator_age(text: &str) -> Result<MissingIteratorAge, String> {
@@ -229,6 +255,18 @@ mod tests {
     }
 
     #[test]
+    fn somebody_is_told_on_request() {
+        assert_eq!(read(&[("TIDEGATE_NOTICE_AFTER", "2h")]).unwrap().notices, None);
+        let to = Destination::Bus("tools".to_owned());
+        let notices = ("TIDEGATE_NOTICES", "events:tools");
+        for (after, expected) in [("", notice::AFTER), ("2h", SignedDuration::from_hours(2))] {
+            let settings = read(&[notices, ("TIDEGATE_NOTICE_AFTER", after)]).unwrap();
+            let expected = NoticeSettings { to: to.clone(), after: expected };
+            assert_eq!(settings.notices, Some(expected));
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let cases = [
             (&[("TIDEGATE_MODE", "on")][..], "TIDEGATE_MODE=\"on\": expected shadow or active"),
@@ -251,6 +289,9 @@ mod tests {
             (&[("TIDEGATE_STREAMS", "a b")], "names of streams, separated by commas"),
             (&[("TIDEGATE_MISSING_ITERATOR_AGE", "0")], "hold or allow"),
             (&[("TIDEGATE_HOT_SHARDS", "on")], "split, report or off"),
+            (&[("TIDEGATE_NOTICES", "people")], "sns: and the ARN of a topic"),
+            (&[("TIDEGATE_NOTICE_AFTER", "4m")], "a duration from 5m to 14d"),
+            (&[("TIDEGATE_NOTICE_AFTER", "15d")], "a duration from 5m to 14d"),
             (&[("TIDEGATE_DISCOVER", "yes")], "on or off"),
             (&[("TIDEGATE_LEDGER_TABLE", "my table")], "the name of a DynamoDB table"),
         ];

@@ -16,10 +16,10 @@ use tidegate_tests::place::fixture;
 use crate::policy::{ACCOUNT, Deployment, REGION};
 use crate::proof::{Proof, start};
 
-/// What Lambda does in the name of each role: it writes the log, and puts the function into a VPC
-/// ("Giving Lambda functions access to resources in an Amazon VPC", AWS Lambda Developer Guide,
-/// 2026-11).
-const OF_LAMBDA: [(&str, &str); 8] = [
+/// What Lambda does in the name of each role: it writes the log, puts the function into a VPC, and
+/// sends traces ("Giving Lambda functions access to resources in an Amazon VPC" and "Visualize Lambda
+/// function invocations using AWS X-Ray", AWS Lambda Developer Guide, 2026-11).
+const OF_LAMBDA: [(&str, &str); 10] = [
     ("logs:CreateLogStream", "arn:aws:logs:us-east-1:111122223333:log-group:loggroup:*"),
     ("logs:PutLogEvents", "arn:aws:logs:us-east-1:111122223333:log-group:loggroup:*"),
     ("ec2:AssignPrivateIpAddresses", "*"),
@@ -28,6 +28,8 @@ const OF_LAMBDA: [(&str, &str); 8] = [
     ("ec2:DescribeNetworkInterfaces", "*"),
     ("ec2:DescribeSubnets", "*"),
     ("ec2:UnassignPrivateIpAddresses", "*"),
+    ("xray:PutTelemetryRecords", "*"),
+    ("xray:PutTraceSegments", "*"),
 ];
 
 /// What Kinesis does with the key of a stream, in the name of who reads it or writes it.
@@ -53,7 +55,8 @@ const OF_THE_MAPPING: [(&str, &str); 9] = [
 ];
 
 /// Parameters by which every statement is there that no code of ours asks for.
-const EVERYWHERE: [(&str, &str); 2] = [("StreamKeyArn", KEY), ("VpcSubnetIds", "subnet-1")];
+const EVERYWHERE: [(&str, &str); 3] =
+    [("StreamKeyArn", KEY), ("Tracing", "Active"), ("VpcSubnetIds", "subnet-1")];
 
 /// Whatever it answers, it must.
 fn answers(lambda: &Lambda, event: Value, within: Duration) -> Option<Value> {
@@ -91,15 +94,20 @@ fn the_autoscaler_calls_what_it_may_and_may_what_it_calls() {
     let one = [("StreamName", "orders"), ("Mode", "active"), ("MissingIteratorAge", "allow")];
     let all = [("Mode", "active"), ("Alarms", "manage")];
     let (one, all) = ([&one[..], &EVERYWHERE].concat(), [&all[..], &EVERYWHERE].concat());
+    let topic =
+        [&one[..], &[("Notices", "sns:arn:aws:sns:us-east-1:111122223333:people")]].concat();
+    let bus = "events:arn:aws:events:us-east-1:111122223333:event-bus/tools";
+    let bus = [&one[..], &[("Notices", bus)]].concat();
     let by_hand = json!({"stream": "orders"});
     let now = jiff::Timestamp::now().as_second();
     let calls: Vec<_> = (1..=10).map(|n| (now - n * 3_600).to_string()).collect();
     let spent = tags(&[("tidegate:calls", &calls.join(" "))]);
     let opted_in = tags(&[("tidegate:autoscale", "yes")]);
     let scenes = [
-        // More is wanted, less is, and more when the calls of the day are spent.
-        (&one, 6.0, tags(&[]), &by_hand),
-        (&one, 0.2, tags(&[]), &by_hand),
+        // More is wanted, less is, of which people and tools are told, and more when the calls of the
+        // day are spent.
+        (&topic, 6.0, tags(&[]), &by_hand),
+        (&bus, 0.2, tags(&[]), &by_hand),
         (&one, 6.0, spent, &by_hand),
         (&all, 3.0, opted_in, &json!({})),
     ];

@@ -107,6 +107,10 @@ fn named(asked: &Asked) -> Vec<(String, String)> {
             let name = text("QueueUrl").rsplit('/').next().unwrap_or_default().to_owned();
             ("sqs:SendMessage".into(), format!("{}:{name}", of("sqs")))
         }
+        "AWSEvents" => {
+            let bus = asked.input["Entries"][0]["EventBusName"].as_str().unwrap_or_default();
+            (format!("events:{operation}"), bus.to_owned())
+        }
         "ResourceGroupsTaggingAPI" => (format!("tag:{operation}"), "*".into()),
         _ => by_path(asked),
     };
@@ -131,7 +135,7 @@ fn by_path(asked: &Asked) -> (String, String) {
         return ("es:ESHttpPost".into(), format!("{domain}{path}"));
     }
     let body = String::from_utf8_lossy(&asked.body);
-    if body.contains("Action=PublishBatch") {
+    if body.contains("Action=Publish") {
         let topic = body.split('&').find_map(|pair| pair.strip_prefix("TopicArn="));
         return ("sns:Publish".into(), topic.unwrap_or_default().replace("%3A", ":"));
     }
