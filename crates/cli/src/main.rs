@@ -8,6 +8,7 @@ mod aws;
 mod decisions;
 mod demo;
 mod doctor;
+mod init;
 #[cfg(feature = "aws")]
 mod logs;
 mod page;
@@ -47,6 +48,8 @@ enum Command {
     /// Tries a Firehose transform on local files; no account needed
     #[command(subcommand)]
     Transform(transform::Command),
+    /// Makes a project for a consumer of one's own, with its template and its test
+    Init(init::Arguments),
     /// Fits the policy's settings to a traffic history, and says what that is worth
     Tune(tune::Arguments),
     /// Says what the autoscaler would do with a stream now, and why; --apply does it
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Send(arguments) => send::run(&arguments),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Transform(command) => transform::run(&command),
+        Command::Init(arguments) => done(init::run(&arguments)),
         Command::Tune(arguments) => done(tune::run(&arguments)),
         Command::Plan(arguments) => done(plan::run(&arguments)),
         Command::Pause(arguments) => done(pause::run(&arguments, true)),

@@ -3,6 +3,7 @@
 mod accounts;
 mod lines;
 mod out;
+mod plots;
 mod report;
 mod sink;
 mod summary;
@@ -77,6 +78,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .context("summary.json cannot be written")?;
     let page = report::page(&summary, &trace, &measured);
     fs::write(out.join("report.html"), page).context("report.html cannot be written")?;
+    fs::write(out.join("plots.svg"), plots::picture(&measured.minutes))
+        .context("plots.svg cannot be written")?;
 
     if arguments.json {
         crate::print(&json)?;
