@@ -1,10 +1,11 @@
 //! What is measured: `cargo xtask bench autoscaler`, `evaluate`, `consumer`, `transform`,
-//! `send`.
+//! `send`; and what it costs, `bill`.
 
 // What is measured is the program's output.
 #![allow(clippy::print_stdout)]
 
 mod batches;
+mod bill;
 mod consumer;
 mod cost;
 mod dice;
@@ -55,6 +56,8 @@ enum Measure {
     /// What a record costs `tidegate send`, beside a loop around boto3; and what becomes of many at
     /// the limit of a stream.
     Send(send::Places),
+    /// What each part costs in a month, at three sizes.
+    Bill,
 }
 
 fn main() -> ExitCode {
@@ -68,6 +71,10 @@ fn main() -> ExitCode {
         Measure::Consumer(places) => consumer::measure(&places),
         Measure::Transform { places, data } => transform::measure(&places, data),
         Measure::Send(places) => send::measure(&places),
+        Measure::Bill => {
+            bill::print();
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

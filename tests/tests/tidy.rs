@@ -1,10 +1,14 @@
 //! The repository's own rules, as far as a program can hold them. Each names the file and the line
 //! that breaks it.
 
+#[path = "tidy/commands.rs"]
+mod commands;
 #[path = "tidy/links.rs"]
 mod links;
 #[path = "tidy/metrics.rs"]
 mod metrics;
+#[path = "tidy/releases.rs"]
+mod releases;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -276,6 +280,27 @@ fn every_reason_of_a_decision_is_explained() {
         .map(|reason| format!("docs/src/autoscaler.md: the reason {reason} is not explained"))
         .collect();
     report(&problems);
+}
+
+/// What is told is told by name on the page, and nothing else is said to be.
+#[test]
+fn every_hold_that_is_told_is_named() {
+    let variants = |source: &str, function: &str| -> BTreeSet<String> {
+        let body = source.split(function).nth(1).unwrap_or_default();
+        let body = body.split("\n    }\n").next().unwrap_or_default();
+        let names = body.split("Self::").skip(1);
+        let word =
+            |text: &str| text.chars().take_while(|c| c.is_alphanumeric()).collect::<String>();
+        names.map(|name| snake(&word(name))).filter(|name| !name.is_empty()).collect()
+    };
+    let told = variants(&text("crates/autoscaler/src/notice.rs"), "fn is_to_be_told");
+    let failures = variants(&text("crates/autoscaler/src/decision.rs"), "fn is_failure");
+    let page = text("docs/src/autoscaler.md");
+    let line = page.lines().find(|line| line.starts_with("Told are the holds"));
+    let sentence = line.and_then(|line| line.split(" Not told is ").next()).unwrap_or_default();
+    let named: BTreeSet<_> =
+        sentence.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect();
+    assert_eq!(named, told.union(&failures).cloned().collect(), "the page (left) and the code");
 }
 
 fn report(problems: &[String]) {

@@ -2,14 +2,14 @@
 //! there to begin one's own.
 
 const BUILTIN: &[(&str, &str)] = &[
-    ("access-log", include_str!("../../../pipelines/access-log.yaml")),
-    ("access-log-errors", include_str!("../../../pipelines/access-log-errors.yaml")),
-    ("access-log-private", include_str!("../../../pipelines/access-log-private.yaml")),
-    ("alb", include_str!("../../../pipelines/alb.yaml")),
-    ("cloudwatch-logs", include_str!("../../../pipelines/cloudwatch-logs.yaml")),
-    ("csv-to-json", include_str!("../../../pipelines/csv-to-json.yaml")),
-    ("syslog", include_str!("../../../pipelines/syslog.yaml")),
-    ("vpc-flow", include_str!("../../../pipelines/vpc-flow.yaml")),
+    ("access-log", include_str!("../pipelines/access-log.yaml")),
+    ("access-log-errors", include_str!("../pipelines/access-log-errors.yaml")),
+    ("access-log-private", include_str!("../pipelines/access-log-private.yaml")),
+    ("alb", include_str!("../pipelines/alb.yaml")),
+    ("cloudwatch-logs", include_str!("../pipelines/cloudwatch-logs.yaml")),
+    ("csv-to-json", include_str!("../pipelines/csv-to-json.yaml")),
+    ("syslog", include_str!("../pipelines/syslog.yaml")),
+    ("vpc-flow", include_str!("../pipelines/vpc-flow.yaml")),
 ];
 
 /// The YAML of a built-in pipeline.
