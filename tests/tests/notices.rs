@@ -93,7 +93,12 @@ fn a_topic_is_told_once() {
             let topic = "Action=Publish&Version=2010-03-31&TopicArn=arn%3Aaws%3Asns%3Aus-east-1\
                          %3A111122223333%3Apeople&Subject=";
             let rest = form.strip_prefix(topic).unwrap_or_else(|| panic!("{form}"));
-            rest.split('&').next().unwrap().replace("%20", " ").replace("%3A", ":")
+            rest.split('&')
+                .next()
+                .unwrap()
+                .replace("%20", " ")
+                .replace("%2C", ",")
+                .replace("%3A", ":")
         })
         .collect();
     subjects.sort();
