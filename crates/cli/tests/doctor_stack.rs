@@ -2,6 +2,7 @@
 //! can hold, planted in the template or by hand in what stands.
 
 #![cfg(feature = "aws")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../../doctor/tests/planted/faults.rs"]
 mod planted;
