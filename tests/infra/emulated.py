@@ -10,11 +10,15 @@ by the expansion and by the linters.
 
 import json
 import os
+import platform
 import sys
 
 from expand import expanded, read
 
 HERE = "infra"
+
+# What was built is run here.
+PROCESSOR = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 
 def local(name, resource, folder):
@@ -67,6 +71,8 @@ def main(into, folder, *given):
             source = source.get("CodeUri", source.get("Location", ""))
             local(os.path.splitext(os.path.basename(source))[0], resource, folder)
             one_metric(resource)
+        if "Architecture" in template["Parameters"]:
+            template["Parameters"]["Architecture"]["Default"] = PROCESSOR
         values = {name: of.get("Default", "") for name, of in template["Parameters"].items()}
         values.update(value.split("=", 1) for value in given)
         template["Conditions"] = first_pieces(template.get("Conditions", {}), values)

@@ -43,6 +43,13 @@ pub fn run(root: &Path, only: &[Step]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The tests run the functions, and so they are built for this machine, whatever is deployed by
+/// default.
+const ARCHITECTURE: &str = match cfg!(target_arch = "aarch64") {
+    true => "Architecture=arm64",
+    false => "Architecture=x86_64",
+};
+
 /// Where `sam build` puts the bootstraps, one folder a part.
 fn bootstraps(root: &Path) -> PathBuf {
     root.join(".aws-sam/build")
@@ -55,7 +62,7 @@ fn build(root: &Path) -> anyhow::Result<()> {
     step::output(step::cargo(root).args(["metadata", "--locked", "--format-version", "1"]))?;
     let tools = tools::folder(root);
     let mut sam = step::program(tools.join("sam/bin/sam"), root);
-    sam.arg("build").envs(sam_environment(&tools)?);
+    sam.args(["build", "--parameter-overrides", ARCHITECTURE]).envs(sam_environment(&tools)?);
     step::finish(&mut sam)
 }
 
