@@ -7,6 +7,7 @@
 
 pub mod chain;
 pub mod clock;
+mod memory;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;

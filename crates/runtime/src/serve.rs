@@ -23,7 +23,7 @@ use lambda_runtime_api_client::body::Body;
 use serde_json::json;
 use tower::Service;
 
-use crate::clock;
+use crate::{clock, memory};
 use crate::settings::{self, Environment};
 use crate::telemetry::{Level, Log};
 
@@ -83,6 +83,7 @@ where
     F: Function,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    memory::keep();
     let log = Arc::new(Log::stdout(&Environment));
     report_panics(log.clone());
     // One thread: an invocation is one batch, and the multi-threaded scheduler costs most of a
