@@ -163,6 +163,13 @@ impl Book {
         if decision.action == Action::Hold && decision.reason.is_to_be_told() {
             return self.hold(decision, after);
         }
+        // Such a look learned nothing of the stream.
+        if matches!(
+            decision.reason,
+            Reason::ActedMeanwhile | Reason::ChangedMeanwhile | Reason::Muted | Reason::OutOfTime
+        ) {
+            return None;
+        }
         let held = self.held.get(&decision.stream)?;
         if held.told.is_empty() {
             self.held.remove(&decision.stream);

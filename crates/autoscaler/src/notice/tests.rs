@@ -53,7 +53,7 @@ fn story(reasons: &[(i64, Reason)], sends: impl Fn(i64) -> bool) -> Vec<String> 
 #[test]
 fn a_hold_that_lasts_is_told_once() {
     let (spent, denied) = (Reason::CallsSpent, Reason::AccessDenied);
-    let cases: [(&str, &[(i64, Reason)], &[&str]); 7] = [
+    let cases: [(&str, &[(i64, Reason)], &[&str]); 8] = [
         ("short", &[(0, spent), (25, Reason::Enough)], &[]),
         (
             "long, and over",
@@ -80,6 +80,11 @@ fn a_hold_that_lasts_is_told_once() {
             "as it should be",
             &[(0, Reason::Enough), (600, Reason::Paused), (900, Reason::Muted)],
             &[],
+        ),
+        (
+            "a look in between that learned nothing",
+            &[(0, spent), (15, Reason::Muted), (20, spent), (40, Reason::OutOfTime), (45, spent)],
+            &["30: Tidegate: orders holds for 30m (calls_spent)"],
         ),
         (
             "again after a break",
