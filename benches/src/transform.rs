@@ -178,6 +178,8 @@ impl Set {
             let value = counted.context("valgrind is not installed")? / 1e6;
             bounds.push(Bound { what, value, most });
         }
+        let small = logs::request(&self.lines[..2], Layout::Usual);
+        bounds.extend(self.sizes(&self.ours("Tidegate", "plain.yaml"), &small)?);
         hold(&bounds)
     }
 }

@@ -66,6 +66,29 @@ fn every_command_prints_what_the_page_says() {
     assert!(ran >= 4, "{ran}");
 }
 
+/// What the README says to try on a log of one's own.
+#[test]
+fn what_the_readme_tries_on_a_log_works() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(root().join(LOG), folder.path().join("access.log")).unwrap();
+    let consoles = parts(&readme).into_iter().filter(|(language, _)| *language == "console");
+    let commands = consoles.flat_map(|(_, text)| text.lines());
+    let mut ran = 0;
+    for command in commands.filter(|line| line.contains(" transform run ")) {
+        if command.contains("tidegate-full") && !cfg!(feature = "parquet") {
+            continue;
+        }
+        let command = command.strip_prefix("$ ").unwrap().replace("| less", "");
+        let command = command.replace("pipelines/", root().join("pipelines/").to_str().unwrap());
+        let said = run(&command, folder.path(), None);
+        assert!(said.contains("records    41 = "), "{command}: {said}");
+        ran += 1;
+    }
+    assert!(ran >= 2, "{ran}");
+    assert_eq!(fs::read_to_string(folder.path().join("rows.json")).unwrap().lines().count(), 40);
+}
+
 /// The demo's quarantine. Which shards it has, and so the ids and their order, may change with the
 /// autoscaler: the form of each line is compared, and in place of the record that the page shows
 /// stands one that is as long.

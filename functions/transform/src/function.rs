@@ -93,7 +93,7 @@ impl<P> Transform<P> {
             let facts = json!({"records": report.geoip_errors, "remedy": remedy});
             self.log.event(Level::Warn, "geoip_unreadable", &facts);
         }
-        let metrics = [
+        let mut metrics = vec![
             ("Records", Unit::Count, report.handed as f64),
             ("Ok", Unit::Count, report.ok as f64),
             ("Dropped", Unit::Count, report.dropped as f64),
@@ -103,6 +103,10 @@ impl<P> Transform<P> {
             ("Reingested", Unit::Count, report.reasons.of(Reason::Reingested) as f64),
             ("ResponseBytes", Unit::Bytes, report.response_bytes as f64),
         ];
+        let failed = self.refresh.take_failed();
+        if failed > 0 {
+            metrics.push(("RefreshFailed", Unit::Count, failed as f64));
+        }
         let dimensions = [("FunctionName", function_name)];
         // A line of metrics that cannot be written is given up: the records matter more.
         let _ = self.log.line(&embedded_metrics(clock::now(), &dimensions, &metrics));

@@ -28,6 +28,8 @@ struct State {
     busy: bool,
     /// What came.
     ready: Option<Settings>,
+    /// How often something could not be fetched or used since that was asked.
+    failed: u64,
 }
 
 impl Refresh {
@@ -36,7 +38,7 @@ impl Refresh {
         // What lies in the package or a layer changes with a deployment and not before.
         let every = every.filter(|_| files.any_fetched());
         let every = every.and_then(|every| SignedDuration::try_from(every).ok());
-        let state = State { files, looked: now, busy: false, ready: None };
+        let state = State { files, looked: now, busy: false, ready: None, failed: 0 };
         Self { every, log, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -51,9 +53,10 @@ impl Refresh {
             let (shared, log) = (self.state.clone(), self.log.clone());
             let before = state.files.clone();
             thread::spawn(move || {
-                let came = look(&before, &log);
+                let (came, failed) = look(&before, &log);
                 let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 state.busy = false;
+                state.failed += failed;
                 if let Some((files, settings)) = came {
                     state.files = files;
                     state.ready = Some(settings);
@@ -62,14 +65,28 @@ impl Refresh {
         }
         ready
     }
+
+    /// How often something could not be fetched or used since the last time.
+    pub fn take_failed(&self) -> u64 {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut state.failed)
+    }
 }
 
-/// Fetches what is new, and compiles it. What cannot be used changes nothing.
-fn look(before: &Files, log: &Log) -> Option<(Files, Settings)> {
-    let failed = |error: &str| {
+/// Fetches what is new, and compiles it; and how much of it failed. What cannot be used changes
+/// nothing.
+fn look(before: &Files, log: &Log) -> (Option<(Files, Settings)>, u64) {
+    let mut failures = 0;
+    let mut failed = |error: &str| {
+        failures += 1;
         let remedy = "the function goes on with what it had; mend the object in S3";
         log.event(Level::Warn, "refresh_failed", &json!({"error": error, "remedy": remedy}));
     };
+    let came = fetch(before, &mut failed);
+    (came, failures)
+}
+
+fn fetch(before: &Files, failed: &mut dyn FnMut(&str)) -> Option<(Files, Settings)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let files = match runtime {
         // Clients of their own: a connection belongs to the runtime that opened it.
