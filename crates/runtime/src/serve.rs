@@ -23,9 +23,9 @@ use lambda_runtime_api_client::body::Body;
 use serde_json::json;
 use tower::Service;
 
-use crate::{clock, memory};
 use crate::settings::{self, Environment};
 use crate::telemetry::{Level, Log};
+use crate::{clock, memory};
 
 #[cfg(not(panic = "unwind"))]
 compile_error!("build with panic = \"unwind\": a panic is caught per record, not per process");

@@ -28,6 +28,9 @@ fn resizes(minute: i64, applied: Applied) -> Decision {
     }
 }
 
+/// A name, the reasons of the looks, each from its minute on, and what is told.
+type Case<'a> = (&'a str, &'a [(i64, Reason)], &'a [&'a str]);
+
 /// What is told of a stream that is held for these reasons, each from its minute on and looked at
 /// every five minutes, until the last of them.
 fn story(reasons: &[(i64, Reason)], sends: impl Fn(i64) -> bool) -> Vec<String> {
@@ -53,7 +56,7 @@ fn story(reasons: &[(i64, Reason)], sends: impl Fn(i64) -> bool) -> Vec<String> 
 #[test]
 fn a_hold_that_lasts_is_told_once() {
     let (spent, denied) = (Reason::CallsSpent, Reason::AccessDenied);
-    let cases: [(&str, &[(i64, Reason)], &[&str]); 8] = [
+    let cases: [Case<'_>; 8] = [
         ("short", &[(0, spent), (25, Reason::Enough)], &[]),
         (
             "long, and over",
