@@ -1,12 +1,14 @@
 //! The built consumer between a stream and its sinks, both of an emulator: what is put into the
-//! stream is found in the table, the bucket, the queue, the topic's queue and the other stream, and
-//! what is poison in the quarantine. Between the two stands a server of our own where a service is to
-//! be throttled or out, which no emulator is on demand.
+//! stream is found in the table, the bucket (also by way of Firehose), the queue, the topic's queue and
+//! the other stream, and what is poison in the quarantine. Between the two stands a server of our own
+//! where a service is to be throttled or out, which no emulator is on demand; and one of our own is
+//! what takes posts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Read;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
@@ -316,6 +318,78 @@ fn records_reach_a_topic_and_another_stream() {
     let bodies = setup.messages(&queue);
     assert_eq!(bodies.len(), 6, "{bodies:?}");
     assert!(bodies.iter().any(|body| body.contains("order")), "{bodies:?}");
+}
+
+#[test]
+fn what_firehose_throttles_is_put_again_and_nothing_else() {
+    let Some(setup) = Setup::new() else { return };
+    setup.bucket("lake");
+    setup.call(
+        "firehose",
+        "Firehose_20150804.CreateDeliveryStream",
+        json!({"DeliveryStreamName": "clicks", "ExtendedS3DestinationConfiguration": {
+            "BucketARN": "arn:aws:s3:::lake", "RoleARN": "arn:aws:iam::000000000000:role/lake"}}),
+    );
+    let first = AtomicBool::new(true);
+    let between = setup.between(move |asked| {
+        let throttled = asked.operation == "PutRecordBatch" && first.swap(false, Ordering::Relaxed);
+        let code = "ServiceUnavailableException";
+        throttled.then(|| {
+            // Of the two before the poison.
+            let results = json!([{"RecordId": "1"}, {"ErrorCode": code, "ErrorMessage": "busy"}]);
+            (200, json!({"FailedPutCount": 1, "RequestResponses": results}))
+        })
+    });
+    let Some(lambda) = Setup::start("firehose:clicks", &[], &between.endpoint()) else { return };
+    // The emulator does not get the first, which the other server took.
+    let orders = ["{\"order\":1,\"price\":12.50}\n", "{\"order\":2,\"price\":7}\n"];
+    let third = "{\"order\":3,\"price\":0.1}\n";
+    for expected in [vec![orders[1], third], vec![orders[0], orders[1], orders[1], third, third]] {
+        setup.settle(&lambda);
+        // It writes them a moment after it answered.
+        let keys = (0..100).map(|_| setup.keys("lake")).find(|keys| {
+            sleep(Duration::from_millis(50));
+            keys.len() >= expected.len()
+        });
+        let object = |key: &String| String::from_utf8(setup.object("lake", key)).unwrap();
+        let mut objects: Vec<_> = keys.unwrap_or_default().iter().map(object).collect();
+        objects.sort_unstable();
+        assert_eq!(objects, expected);
+    }
+}
+
+#[test]
+fn a_server_has_what_it_takes_and_what_it_refuses_is_poison() {
+    let Some(setup) = Setup::new() else { return };
+    for records in ["1", "10"] {
+        let (turn, taken) = (AtomicUsize::new(0), Arc::new(Mutex::new(Vec::new())));
+        let bodies = taken.clone();
+        let server = Canned::start(move |asked| {
+            let body = String::from_utf8(asked.body.clone()).unwrap();
+            match turn.fetch_add(1, Ordering::Relaxed) {
+                0 => return (429, json!("too many requests")),
+                1 => return (503, json!("out")),
+                _ if body.contains(r#""order":2"#) => return (422, json!("no such order")),
+                _ => {}
+            }
+            let id = asked.headers["idempotency-key"].clone();
+            let mut bodies = bodies.lock().unwrap();
+            bodies.extend(body.lines().map(|line| (line.to_owned(), id.clone())));
+            (200, json!(""))
+        });
+        let settings = [("TIDEGATE_SINK_RECORDS", records)];
+        let sink = format!("{}/orders", server.endpoint());
+        let Some(lambda) = Setup::start(&sink, &settings, &setup.aws.endpoint()) else { return };
+        let response = lambda.respond(setup.event.clone()).unwrap();
+        assert_eq!(response, json!({"batchItemFailures": []}), "{}", lambda.output().unwrap());
+        let batch = lambda.events("batch").unwrap().pop().unwrap();
+        assert_eq!(batch["by_reason"], json!({"handler": 1, "parse": 1}), "{batch}");
+        let id = |place| format!("shardId-000000000000:{}", setup.number(place).as_str().unwrap());
+        let expected =
+            [(r#"{"order":1,"price":12.50}"#, id(0)), (r#"{"order":3,"price":0.1}"#, id(3))];
+        let expected = expected.map(|(line, id)| (line.to_owned(), id));
+        assert_eq!(*taken.lock().unwrap(), expected, "{records} a request");
+    }
 }
 
 #[test]
