@@ -230,19 +230,20 @@ where
         join_all(queues.into_iter().map(|queue| self.handle_lane(queue, bulk, run))).await;
     }
 
-    async fn handle_lane(&self, units: Vec<Unit<'_>>, bulk: Option<BulkLimits>, run: &Run<'_>) {
+    async fn handle_lane(&self, mut units: Vec<Unit<'_>>, bulk: Option<BulkLimits>, run: &Run<'_>) {
         if let Some(limits) = bulk {
             return Box::pin(self.handle_in_bulks(units, limits, run)).await;
         }
-        for mut unit in units {
-            let record = unit.record();
-            let (stage, outcome) = match (run.admit(&record, unit.key()), unit.fault.take()) {
+        let mut last = None;
+        for unit in &mut units {
+            let record = unit.record_in(&mut last);
+            let (stage, outcome) = match (run.admit(record, unit.key()), unit.fault.take()) {
                 (Admission::Leave, _) => continue,
                 (_, Some(fault)) => fault.into(),
                 (Admission::BlockedBy(by), None) => blocked(&by),
-                (Admission::Start, None) => self.attempt(&unit, &record, run).await,
+                (Admission::Start, None) => self.attempt(unit, record, run).await,
             };
-            self.settle(&unit, &record, stage, outcome, run).await;
+            self.settle(unit, record, stage, outcome, run).await;
         }
     }
 

@@ -156,7 +156,10 @@ impl<T: DeserializeOwned> Decoder for Json<T> {
 /// # Errors
 /// `utf8`, with the place of the first byte that is not.
 pub fn utf8(data: &[u8]) -> Result<&str, DecodeError> {
-    std::str::from_utf8(data).map_err(|error| DecodeError::new(PoisonReason::Utf8, error))
+    // The quick one does not say where.
+    simdutf8::basic::from_utf8(data)
+        .or_else(|_| std::str::from_utf8(data))
+        .map_err(|error| DecodeError::new(PoisonReason::Utf8, error))
 }
 
 /// Reads exactly one JSON object, which the item may borrow from.

@@ -208,6 +208,16 @@ impl<'a> Record<'a> {
         Self { user: Some(user), log, ..self.clone() }
     }
 
+    /// The same of another user record or log event of the same whole.
+    pub(crate) fn turn_into(&mut self, user: User<'a>, log: Option<Arc<LogEvent<'a>>>) {
+        (self.user, self.log) = (Some(user), log);
+    }
+
+    /// Whether it was made of this record: their entries stand at one place of the event.
+    pub(crate) fn is_part_of(&self, whole: &Self) -> bool {
+        std::ptr::eq(self.raw, whole.raw)
+    }
+
     /// The sequence number: what Lambda knows the record by, unique within its shard.
     pub fn sequence_number(&self) -> Option<&str> {
         self.sequence_number.as_deref()

@@ -23,7 +23,8 @@ pub(crate) enum Value<'a> {
     Other,
 }
 
-/// Reads the fields of a message from the front.
+/// Reads the fields of a message from the front: twice for each user record, so that what is usual is
+/// read in place.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -35,6 +36,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number and the value of the next field; `None` at the end of the message.
+    #[inline(always)]
     pub(crate) fn field(&mut self) -> Result<Option<(u32, Value<'a>)>, Broken> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -43,19 +45,29 @@ impl<'a> Reader<'a> {
         self.value(number, kind, 0).map(|value| Some((number, value)))
     }
 
+    #[inline(always)]
     fn tag(&mut self) -> Result<(u32, u32), Broken> {
         let tag = u32::try_from(self.varint()?).map_err(|_| Broken)?;
         if tag >> 3 == 0 { Err(Broken) } else { Ok((tag >> 3, tag & 7)) }
     }
 
+    #[inline(always)]
     fn value(&mut self, number: u32, kind: u32, depth: u32) -> Result<Value<'a>, Broken> {
         match kind {
             0 => self.varint().map(Value::Varint),
-            1 => self.take(8).map(|_| Value::Other),
             2 => {
                 let length = usize::try_from(self.varint()?).map_err(|_| Broken)?;
                 self.take(length).map(Value::Bytes)
             }
+            _ => self.other(number, kind, depth),
+        }
+    }
+
+    /// Of the kinds that the format does not use.
+    #[cold]
+    fn other(&mut self, number: u32, kind: u32, depth: u32) -> Result<Value<'a>, Broken> {
+        match kind {
+            1 => self.take(8).map(|_| Value::Other),
             3 => self.group(number, depth + 1).map(|()| Value::Other),
             5 => self.take(4).map(|_| Value::Other),
             // 4 is the end of a group that did not begin.
@@ -78,7 +90,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, Broken> {
         // Nearly all of them take one byte or two.
         match *self.rest {
@@ -94,6 +106,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[cold]
     fn long_varint(&mut self) -> Result<u64, Broken> {
         let mut number = 0;
         for (place, byte) in self.rest.iter().take(10).enumerate() {
@@ -110,6 +123,7 @@ impl<'a> Reader<'a> {
         Err(Broken)
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], Broken> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(Broken)?;
         self.rest = rest;

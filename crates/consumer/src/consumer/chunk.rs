@@ -162,6 +162,17 @@ impl<'c> Unit<'c> {
         }
     }
 
+    /// The same, made of the record before it where both are of one whole: a copy each would cost more
+    /// than what else is done with a user record before it is decoded.
+    pub(super) fn record_in<'r>(&self, last: &'r mut Option<Record<'c>>) -> &'r Record<'c> {
+        let Some(user) = self.user else { return self.parent };
+        match last {
+            Some(last) if last.is_part_of(self.parent) => last.turn_into(user, self.log_event()),
+            _ => *last = Some(self.parent.of_user(user, self.log_event())),
+        }
+        last.as_ref().unwrap_or(self.parent)
+    }
+
     fn new(
         index: usize,
         parent: &'c Record<'c>,
@@ -231,11 +242,17 @@ pub(super) struct Units<'c> {
 impl<'c> Units<'c> {
     /// Takes what was opened apart.
     pub(super) fn of(opened: &'c mut [Opened<'_>], data: &'c [u8], limits: &Limits) -> Self {
-        let mut units = Self { units: Vec::with_capacity(opened.len()), ..Self::default() };
         let bytes = |range: &Range<usize>| data.get(range.clone()).unwrap_or_default();
         let ranges = opened.iter().filter_map(|opened| opened.data.as_ref().ok());
         let whole: Vec<_> = ranges.map(bytes).collect();
-        let mut decoded = whole.iter().zip(tidegate_kpl::decode_all(&whole, limits));
+        let decoded = tidegate_kpl::decode_all(&whole, limits);
+        let parts = |decoded: &Result<Decoded<'_>, _>| match decoded {
+            Ok(Decoded::Aggregate(aggregate)) => aggregate.len(),
+            _ => 0,
+        };
+        let count = opened.len() + decoded.iter().map(parts).sum::<usize>();
+        let mut units = Self { units: Vec::with_capacity(count), ..Self::default() };
+        let mut decoded = whole.iter().zip(decoded);
         for opened in opened {
             match &mut opened.data {
                 Ok(_) => {

@@ -62,6 +62,8 @@ struct State {
     poison: u64,
     started: Option<Timestamp>,
     slowest: SignedDuration,
+    /// The time that has to be left for another record.
+    needed: SignedDuration,
     /// By what the delivered records are known that are not marked yet.
     done: HashSet<String>,
 }
@@ -75,6 +77,7 @@ impl<'c> Run<'c> {
     ) -> Self {
         let left = call.deadline.map_or(SignedDuration::MAX, |end| end.at.duration_since(call.now));
         let chosen = SignedDuration::try_from(options.reserve).unwrap_or(SignedDuration::MAX);
+        let reserve = chosen.min(left / 2);
         let state = State {
             settlement: Settlement::new(records),
             report: Report { received: records as u64, ..Report::default() },
@@ -86,9 +89,10 @@ impl<'c> Run<'c> {
             poison: 0,
             started: None,
             slowest: SignedDuration::ZERO,
+            needed: reserve.max(SignedDuration::ZERO),
             done: HashSet::new(),
         };
-        Self { call, entry, options, reserve: chosen.min(left / 2), state: Mutex::new(state) }
+        Self { call, entry, options, reserve, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -321,7 +325,7 @@ impl State {
     /// more.
     fn in_time(&mut self, record: &Record<'_>, run: &Run<'_>) -> bool {
         let Some(end) = run.call.deadline else { return true };
-        let Some(left) = self.too_late(&end, run.reserve) else { return true };
+        let Some(left) = self.too_late(&end) else { return true };
         let error = format!("{} ms are left of the invocation", left.as_millis());
         self.report.again(Identity::of(record), RetryCause::Deadline, error);
         self.stopped = true;
@@ -330,12 +334,16 @@ impl State {
 
     /// The time that is left, when it is too little to start a record. The first is always started:
     /// otherwise a shard could stand still.
-    fn too_late(&mut self, end: &Deadline<'_>, reserve: SignedDuration) -> Option<SignedDuration> {
+    fn too_late(&mut self, end: &Deadline<'_>) -> Option<SignedDuration> {
         let now = (end.clock)();
         let before = self.started.replace(now)?;
-        self.slowest = self.slowest.max(now.duration_since(before));
+        let took = now.duration_since(before);
+        if took > self.slowest {
+            self.slowest = took;
+            self.needed = self.needed.max(took * 2);
+        }
         let left = end.at.duration_since(now);
-        (left < reserve.max(self.slowest * 2)).then_some(left)
+        (left < self.needed).then_some(left)
     }
 
     fn left(
