@@ -56,6 +56,9 @@ pub struct Answer {
     /// The header `x-amz-function-error`, by which Lambda says that a function failed.
     #[cfg(feature = "redrive")]
     function_error: Option<String>,
+    /// The header `etag`, by which S3 tells one content of an object from another.
+    #[cfg(feature = "redrive")]
+    pub(crate) etag: Option<String>,
 }
 
 impl Answer {
@@ -68,6 +71,8 @@ impl Answer {
             error_type: None,
             #[cfg(feature = "redrive")]
             function_error: None,
+            #[cfg(feature = "redrive")]
+            etag: None,
         }
     }
 
@@ -209,6 +214,21 @@ impl Caller {
         body: Vec<u8>,
         within: Duration,
     ) -> Result<Value, CallError> {
+        let answer = self.ask(service, operation, body, within).await?;
+        if answer.status == 200 { Ok(answer.json()) } else { Err(CallError::of_service(&answer)) }
+    }
+
+    /// Calls an operation, and gives the answer, whatever its status.
+    ///
+    /// # Errors
+    /// When there is no answer within `within`.
+    pub async fn ask(
+        &self,
+        service: &JsonService<'_>,
+        operation: &str,
+        body: Vec<u8>,
+        within: Duration,
+    ) -> Result<Answer, CallError> {
         let place = self.endpoint(service.id, service.name, service.region)?;
         let url = format!("{}/", place.url);
         let headers = vec![
@@ -216,8 +236,7 @@ impl Caller {
             ("x-amz-target", format!("{}.{operation}", service.target)),
         ];
         let ask = Ask { method: "POST", url: &url, headers, body };
-        let answer = self.send_signed(ask, (service.name, &place.region), within).await?;
-        if answer.status == 200 { Ok(answer.json()) } else { Err(CallError::of_service(&answer)) }
+        self.send_signed(ask, (service.name, &place.region), within).await
     }
 
     async fn exchange(
@@ -232,7 +251,7 @@ impl Caller {
             let header = |name| response.headers().get(name).map(ToOwned::to_owned);
             let error_type = header("x-amzn-errortype");
             #[cfg(feature = "redrive")]
-            let function_error = header("x-amz-function-error");
+            let (function_error, etag) = (header("x-amz-function-error"), header("etag"));
             let mut stream = ByteStream::new(response.into_body());
             let mut body = Vec::new();
             while let Some(part) = stream.next().await {
@@ -245,6 +264,8 @@ impl Caller {
                 error_type,
                 #[cfg(feature = "redrive")]
                 function_error,
+                #[cfg(feature = "redrive")]
+                etag,
             })
         };
         let answer = tokio::time::timeout(within, answer).await;

@@ -1,40 +1,15 @@
-//! `tidegate send` as a person runs it, with requests that are printed instead of made.
+//! `tidegate send`: what lines become, what cannot be sent, and how it ends.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, SystemTime};
+mod sending;
 
-use rand::{Rng as _, SeedableRng as _};
-use rand_pcg::Pcg64Mcg;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::process::{Output, Stdio};
+
 use serde_json::{Value, json};
 
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    command.args(["send", "--stream", "orders", "--dry-run"]).args(arguments).current_dir(folder);
-    command
-}
-
-fn send(folder: &Path, arguments: &[&str], input: &[u8]) -> Output {
-    let mut command = command(folder, arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A program that reads no input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap()
-}
-
-fn entries(output: &Output) -> Vec<Value> {
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+use self::sending::{command, entries, said, send};
 
 #[test]
 fn lines_become_records_with_keys_and_ids() {
@@ -185,149 +160,37 @@ fn a_reader_that_goes_away_and_a_disk_that_is_full_end_it() {
     assert!(text.contains("No space left on device"), "{text}");
 }
 
-fn interrupt(child: &std::process::Child) {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-}
-
 #[test]
-fn an_interruption_drains_and_says_what_is_left() {
+fn hash_keys_rates_and_prices() {
     let folder = tempfile::tempdir().unwrap();
-    let many: String = (0..2_000).map(|n| format!("line {n}\n")).collect();
-    fs::write(folder.path().join("a.log"), many).unwrap();
-    // arguments, interruptions, exit code, a part of what is said
-    let cases: [(&[&str], u32, i32, &str); 2] = [
-        (&[], 1, 0, "2000 of 2000 records sent"),
-        (&["--records-per-second", "100"], 2, 1, "stopped    interrupted twice"),
-    ];
-    for (number, (arguments, times, code, part)) in cases.into_iter().enumerate() {
-        let checkpoint = format!("c{number}");
-        let common = ["--follow", "--checkpoint", &checkpoint, "a.log"];
-        let out = folder.path().join(format!("out{number}"));
-        let mut command = command(folder.path(), &[&common, arguments].concat());
-        command.stdout(File::create(&out).unwrap()).stderr(Stdio::piped());
-        let child = command.spawn().unwrap();
-        while fs::metadata(&out).unwrap().len() == 0 {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        for _ in 0..times {
-            interrupt(&child);
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        let output = child.wait_with_output().unwrap();
-        let text = said(&output);
-        assert_eq!(output.status.code(), Some(code), "{text}");
-        assert!(text.contains("interrupted: what was read is sent first"), "{text}");
-        assert!(text.contains(part), "{text}");
-        let sent = fs::read_to_string(&out).unwrap().lines().count();
-        assert_eq!(text.contains("left       "), sent < 2_000, "{text}");
-        // What is left is what the next run sends.
-        let output = send(folder.path(), &["--checkpoint", &checkpoint, "a.log"], b"");
-        assert_eq!(entries(&output).len() + sent, 2_000);
-        let in_flight = said(&output).contains("what was in flight then is sent again");
-        assert_eq!(in_flight, code != 0, "{}", said(&output));
-    }
-}
-
-#[test]
-fn a_file_is_gone_on_with_where_it_was_left() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.log");
-    let arguments = ["--checkpoint", "c", "--id", "envelope", "a.log"];
-    fs::write(&path, "one\ntwo\n").unwrap();
-    let first = entries(&send(folder.path(), &arguments, b""));
-    assert_eq!(first.len(), 2);
-    OpenOptions::new().append(true).open(&path).unwrap().write_all(b"three\n").unwrap();
-    let second = entries(&send(folder.path(), &arguments, b""));
-    assert_eq!(second.len(), 1);
-    assert!(second[0]["Data"].as_str().unwrap().contains("three"));
-    // Rotated away and written anew: both are read.
-    OpenOptions::new().append(true).open(&path).unwrap().write_all(b"four\n").unwrap();
-    fs::rename(&path, folder.path().join("a.log.1")).unwrap();
-    fs::write(&path, "five\n").unwrap();
-    let third = send(folder.path(), &arguments, b"");
-    let data: String = entries(&third).iter().map(|e| e["Data"].to_string()).collect();
-    assert!(data.contains("four") && data.contains("five"), "{data} {}", said(&third));
-    assert_eq!(entries(&send(folder.path(), &arguments, b"")).len(), 0);
-}
-
-/// Writes lines, and renames the file now and then as logrotate does.
-fn write_and_rotate(folder: &Path, lines: u64) {
-    let path = folder.join("app.log");
-    let mut file = File::create(&path).unwrap();
-    for n in 0..lines {
-        if n % 1_500 == 1_499 {
-            let older = folder.join(format!("app.log.{}", n / 1_500));
-            fs::rename(&path, older).unwrap();
-            // The writer goes on with the file that it has open for a while.
-            writeln!(file, "line {n}").unwrap();
-            file = File::create(&path).unwrap();
-        } else {
-            writeln!(file, "line {n}").unwrap();
-        }
-        if n % 10 == 0 {
-            std::thread::sleep(Duration::from_millis(4));
-        }
-    }
-}
-
-#[test]
-fn nothing_is_lost_when_it_is_killed_while_it_follows() {
-    const LINES: u64 = 15_000;
-    const KILLS: usize = 100;
-    let folder = tempfile::tempdir().unwrap();
-    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let mut dice = Pcg64Mcg::seed_from_u64(seed);
-    let out = folder.path().join("sent");
-    let start = || {
-        let out = OpenOptions::new().create(true).append(true).open(&out).unwrap();
-        let arguments =
-            ["--follow", "--checkpoint", "c", "--records-per-second", "5000", "app.log"];
-        let said = File::create(folder.path().join("said")).unwrap();
-        command(folder.path(), &arguments).stdout(out).stderr(said).spawn().unwrap()
-    };
-    let seen = || {
-        let text = fs::read_to_string(&out).unwrap_or_default();
-        let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-        // A kill may cut off the last line, which is then sent again behind it.
-        for part in text.split("{\"Data\":\"").skip(1) {
-            if let Some((line, _)) = part.split_once('"') {
-                *seen.entry(line.to_owned()).or_default() += 1;
-            }
-        }
-        seen
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| write_and_rotate(folder.path(), LINES));
-        for _ in 0..KILLS {
-            let mut child = start();
-            std::thread::sleep(Duration::from_millis(dice.random_range(1..120)));
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    });
-    let mut child = start();
-    for _ in 0..300 {
-        if seen().len() as u64 == LINES {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let seen = seen();
-    let missing: Vec<_> = (0..LINES).filter(|n| !seen.contains_key(&format!("line {n}"))).collect();
-    let told = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
-    assert!(
-        missing.is_empty(),
-        "seed {seed}: {} are missing, from {:?} to {:?}; checkpoint {}; {}",
-        missing.len(),
-        missing.first(),
-        missing.last(),
-        told("c"),
-        told("said")
+    let number = u128::MAX;
+    let input = format!("{{\"u\":\"a\",\"h\":\"{number}\"}}\n{{\"u\":\"a\",\"h\":\"x\"}}\n");
+    let output = send(
+        folder.path(),
+        &["--key", "field:u", "--hash-key", "field:h", "--json"],
+        input.as_bytes(),
     );
-    let twice: u64 = seen.values().map(|count| count - 1).sum();
-    // What is in flight: at most four requests of five hundred, here far less.
-    assert!(twice <= KILLS as u64 * 2_000, "seed {seed}: {twice} twice");
+    let sent = entries(&output);
+    assert_eq!((sent.len(), &sent[0]["ExplicitHashKey"]), (1, &json!(number.to_string())));
+    let summary: Value = serde_json::from_str(&said(&output)).unwrap();
+    assert_eq!(summary["rejected"], json!({"hash_key": 1}));
+    // Units of 25 KB: one each, and two of the longest.
+    let input = format!("{}\n{}\n", "x".repeat(25_000), "y".repeat(30_000));
+    let output = send(folder.path(), &["--json"], input.as_bytes());
+    let summary: Value = serde_json::from_str(&said(&output)).unwrap();
+    assert_eq!(summary["payload_units"], 3);
+    let cost = summary["cost_usd"].as_f64().unwrap();
+    assert!((cost - 3.0 * 0.014e-6).abs() < 1e-12, "{summary}");
+    // A second's worth is sent at once, and the rest at the rate.
+    let many = "a line of twenty by\n".repeat(300);
+    for limit in [["--records-per-second", "100"], ["--bytes-per-second", "4KiB"]] {
+        let output = send(
+            folder.path(),
+            &[&limit[..], &["--key", "line", "--json"]].concat(),
+            many.as_bytes(),
+        );
+        let summary: Value = serde_json::from_str(&said(&output)).unwrap();
+        let seconds = summary["seconds"].as_f64().unwrap();
+        assert!((1.8..6.0).contains(&seconds), "{limit:?}: {summary}");
+    }
 }

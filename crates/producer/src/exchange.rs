@@ -1,5 +1,6 @@
 //! What the caller and the producer tell each other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pace::Limit;
@@ -58,7 +59,7 @@ pub enum Answer {
     /// It is in the stream.
     Stored {
         /// The shard.
-        shard_id: String,
+        shard_id: Arc<str>,
     },
     /// It is not.
     Refused {

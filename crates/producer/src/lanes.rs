@@ -1,6 +1,7 @@
 //! What waits to be sent, shard by shard: a shard that is throttled does not hold the others up.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::{Record, Shard};
@@ -20,7 +21,7 @@ const WINDOW_MAX: usize = 500;
 /// A record that waits.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) record: Record,
+    pub(crate) record: Arc<Record>,
     /// What chooses the shard.
     pub(crate) hash_key: u128,
     /// Since when it waits.

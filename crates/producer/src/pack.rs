@@ -1,9 +1,11 @@
 //! What fits into a request, and records as its entries.
 
-use tidegate_kpl::{Aggregator, PARTITION_KEY, PushError};
+use std::sync::Arc;
+
+use tidegate_kpl::{Aggregator, PARTITION_KEY};
 
 use crate::lanes::{Lane, Pending};
-use crate::record::Entry;
+use crate::record::{Entry, Record};
 
 /// Records of a PutRecords request at the most (PutRecords, Kinesis API reference, 2026-11).
 pub(crate) const ENTRIES_MAX: usize = 500;
@@ -37,41 +39,48 @@ impl Room {
     }
 }
 
-/// A record as it is.
-pub(crate) fn plain(pending: &Pending) -> Entry {
-    Entry {
-        partition_key: pending.record.partition_key.clone(),
-        explicit_hash_key: pending.record.explicit_hash_key,
-        data: pending.record.data.clone(),
-    }
+/// What one entry carries: a record, and in an aggregate those behind it.
+pub(crate) struct Packed {
+    pub(crate) first: Pending,
+    pub(crate) rest: Vec<Pending>,
+    pub(crate) entry: Entry,
+}
+
+/// The record at the head of a lane, as it is.
+pub(crate) fn plain(lane: &mut Lane) -> Option<Packed> {
+    let first = lane.pop_front()?;
+    Some(Packed { entry: first.record.clone(), first, rest: Vec::new() })
 }
 
 /// As many records from the head of a lane as an aggregate takes. One alone goes as it is, as the
 /// Kinesis Producer Library sends it.
-pub(crate) fn aggregate(
-    lane: &mut Lane,
-    most: usize,
-    record_most: usize,
-) -> (Vec<Pending>, Option<Entry>) {
+pub(crate) fn aggregate(lane: &mut Lane, most: usize, record_most: usize) -> Option<Packed> {
     let mut aggregator = Aggregator::new(most.min(record_most - PARTITION_KEY.len()));
-    let mut records: Vec<Pending> = Vec::new();
+    let (mut first, mut rest) = (None, Vec::new());
     while let Some(pending) = lane.queue.front() {
         let record = &pending.record;
-        match aggregator.push(&record.partition_key, record.explicit_hash_key, &record.data) {
-            Ok(()) => records.extend(lane.pop_front()),
-            Err(PushError::TooLarge { .. }) if records.is_empty() => {
-                return (lane.pop_front().into_iter().collect(), None);
-            }
-            Err(_) => break,
+        let pushed = aggregator.push(&record.partition_key, record.explicit_hash_key, &record.data);
+        if pushed.is_err() {
+            break;
+        }
+        match first {
+            None => first = lane.pop_front(),
+            Some(_) => rest.extend(lane.pop_front()),
         }
     }
-    if records.len() < 2 {
-        return (records, None);
-    }
-    let entry = aggregator.take().map(|aggregated| Entry {
-        partition_key: PARTITION_KEY.to_owned(),
-        explicit_hash_key: Some(aggregated.explicit_hash_key),
-        data: aggregated.data,
-    });
-    (records, entry)
+    // What does not fit into one alone goes as it is, too.
+    let Some(first) = first else { return plain(lane) };
+    let aggregated = if rest.is_empty() { None } else { aggregator.take() };
+    let entry = aggregated.map_or_else(
+        || first.record.clone(),
+        |aggregated| {
+            Arc::new(Record {
+                place: first.record.place,
+                partition_key: PARTITION_KEY.to_owned(),
+                explicit_hash_key: Some(aggregated.explicit_hash_key),
+                data: aggregated.data,
+            })
+        },
+    );
+    Some(Packed { first, rest, entry })
 }

@@ -1,6 +1,8 @@
 //! The machine: records in, requests out, answers in, settled records out.
 
 use std::collections::{BTreeMap, HashSet};
+use std::iter;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
@@ -9,7 +11,7 @@ use rand_pcg::Pcg64Mcg;
 use crate::exchange::{Answer, Failure, Next, Options, Request};
 use crate::lanes::{Lane, Lanes, Pending};
 use crate::pace::Pace;
-use crate::pack::{ENTRIES_MAX, REQUEST_BYTES_MAX, Room, aggregate, plain};
+use crate::pack::{ENTRIES_MAX, Packed, REQUEST_BYTES_MAX, Room, aggregate, plain};
 use crate::record::{
     Entry, KEY_CHARS_MAX, Record, Rejection, Settled, Shard, Tally, payload_units,
 };
@@ -28,9 +30,25 @@ struct Flight {
 /// The records of one entry, and the lane that it was packed for.
 #[derive(Debug)]
 struct Unit {
-    records: Vec<Pending>,
+    first: Pending,
+    /// In an aggregate, those behind it.
+    rest: Vec<Pending>,
     lane: usize,
     bytes: usize,
+}
+
+impl Unit {
+    const fn count(&self) -> usize {
+        1 + self.rest.len()
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Pending> {
+        iter::once(&self.first).chain(&self.rest)
+    }
+
+    fn into_records(self) -> impl DoubleEndedIterator<Item = Pending> {
+        iter::once(self.first).chain(self.rest)
+    }
 }
 
 /// What sends. Times are counted from any moment that stays the same.
@@ -92,7 +110,7 @@ impl Producer {
         self.waiting += 1;
         self.waiting_bytes += record.size_bytes();
         let hash_key = record.hash_key();
-        let pending = Pending { record, hash_key, since: now, tried_at: None };
+        let pending = Pending { record: Arc::new(record), hash_key, since: now, tried_at: None };
         self.lanes.of(hash_key).push_back(pending);
         Ok(())
     }
@@ -123,9 +141,9 @@ impl Producer {
         let mut lanes = self.lanes;
         let mut all = lanes.drain();
         let in_flight = self.flights.into_values().flat_map(|flight| flight.units);
-        all.extend(in_flight.flat_map(|unit| unit.records));
+        all.extend(in_flight.flat_map(Unit::into_records));
         all.sort_by_key(|pending| pending.record.place);
-        all.into_iter().map(|pending| pending.record).collect()
+        all.into_iter().map(|pending| Arc::unwrap_or_clone(pending.record)).collect()
     }
 
     fn refusal(&self, record: &Record) -> Option<(&'static str, String)> {
@@ -149,7 +167,8 @@ impl Producer {
     fn reject(&mut self, reason: &'static str, message: String, record: Record) {
         self.tally.rejected += 1;
         let place = record.place;
-        self.settled.push(Settled { place, rejected: Some(Rejection { reason, message, record }) });
+        let rejection = Rejection { reason, message, record };
+        self.settled.push(Settled { place, rejected: Some(Box::new(rejection)) });
     }
 
     /// The open shards, as ListShards gives them; none when they cannot be known. Then a shard that
@@ -283,7 +302,7 @@ impl Producer {
         let mut taken = 0;
         while taken < share && passed_over.len() < SCAN_MAX && self.pace.has_room() {
             let Some(head) = lane.queue.front() else { break };
-            let blocked = options.ordered && keys.contains(&head.record.partition_key);
+            let blocked = options.ordered && keys.contains(&key_of(head));
             if blocked && options.aggregate_bytes.is_none() {
                 passed_over.extend(lane.pop_front());
                 continue;
@@ -291,21 +310,21 @@ impl Producer {
             if blocked || !room.takes(head.record.size_bytes()) {
                 break;
             }
-            let (mut records, entry) = match options.aggregate_bytes {
+            let packed = match options.aggregate_bytes {
                 Some(most) => aggregate(lane, most.min(room.bytes), options.record_bytes_max),
-                None => (lane.pop_front().into_iter().collect(), None),
+                None => plain(lane),
             };
-            for pending in &mut records {
+            let Some(Packed { mut first, mut rest, entry }) = packed else { break };
+            for pending in iter::once(&mut first).chain(&mut rest) {
                 pending.tried_at.get_or_insert(now);
                 if options.ordered {
-                    keys.insert(pending.record.partition_key.clone());
+                    keys.insert(key_of(pending));
                 }
             }
-            let Some(entry) = entry.or_else(|| records.first().map(plain)) else { break };
-            let bytes = entry.partition_key.len() + entry.data.len();
-            room.spend(bytes);
-            self.pace.spend(records.len(), bytes);
-            units.push(Unit { records, lane: index, bytes: entry.data.len() });
+            let unit = Unit { first, rest, lane: index, bytes: entry.data.len() };
+            room.spend(entry.size_bytes());
+            self.pace.spend(unit.count(), entry.size_bytes());
+            units.push(unit);
             entries.push(entry);
             taken += 1;
             if options.ordered && options.aggregate_bytes.is_some() {
@@ -350,8 +369,7 @@ impl Producer {
                 }
             }
             Err(failure) => {
-                let sent =
-                    || flight.units.iter().map(|unit| unit.records.len() as u64).sum::<u64>();
+                let sent = || flight.units.iter().map(|unit| unit.count() as u64).sum::<u64>();
                 let message = match failure {
                     Failure::Refused(message) => {
                         self.tally.throttled += sent();
@@ -384,17 +402,17 @@ impl Producer {
         let shard = self.lanes.get(unit.lane).and_then(|lane| lane.shard.as_ref());
         let elsewhere = is_current && shard.is_some_and(|shard| shard.id != shard_id);
         self.is_stale |= elsewhere;
-        if (elsewhere || !is_current) && unit.records.len() > 1 {
+        if (elsewhere || !is_current) && unit.count() > 1 {
             let lands_in = self.lanes.iter().filter_map(|lane| lane.shard.as_ref());
             let range = lands_in.into_iter().find(|shard| shard.id == shard_id);
             let inside = |pending: &Pending| {
                 range.is_some_and(|shard| (shard.start..=shard.end).contains(&pending.hash_key))
             };
-            self.tally.misplaced += u64::from(!unit.records.iter().all(inside));
+            self.tally.misplaced += u64::from(!unit.records().all(inside));
         }
         self.tally.entries += 1;
         self.tally.payload_units += payload_units(unit.bytes);
-        for pending in unit.records {
+        for pending in unit.into_records() {
             self.tally.stored += 1;
             self.tally.stored_bytes += pending.record.data.len() as u64;
             self.forget(&pending);
@@ -413,11 +431,12 @@ impl Producer {
         let mut lanes = HashSet::new();
         for (unit, message) in failed.into_iter().rev() {
             lanes.insert(unit.lane);
-            for pending in unit.records.into_iter().rev() {
+            for pending in unit.into_records().rev() {
                 let tried_for = now.saturating_sub(pending.tried_at.unwrap_or(now));
                 if tried_for >= self.options.give_up_after {
                     self.forget(&pending);
-                    self.reject("gave_up", message.clone(), pending.record);
+                    let record = Arc::unwrap_or_clone(pending.record);
+                    self.reject("gave_up", message.clone(), record);
                 } else {
                     self.tally.retried += 1;
                     self.lanes.of(pending.hash_key).push_front(pending);
@@ -425,5 +444,13 @@ impl Producer {
             }
         }
         lanes
+    }
+}
+
+/// What tells the keys of records from each other: their MD5, which most records have ready.
+fn key_of(pending: &Pending) -> u128 {
+    match pending.record.explicit_hash_key {
+        None => pending.hash_key,
+        Some(_) => tidegate_kpl::hash_key(&pending.record.partition_key),
     }
 }

@@ -1,5 +1,7 @@
 //! What is sent, and what became of it.
 
+use std::sync::Arc;
+
 /// A PUT payload unit ("Amazon Kinesis Data Streams FAQs", 2026-11).
 const PUT_UNIT_BYTES: usize = 25_600;
 
@@ -37,16 +39,10 @@ impl Record {
     }
 }
 
-/// One entry of a PutRecords request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// `PartitionKey`.
-    pub partition_key: String,
-    /// `ExplicitHashKey`.
-    pub explicit_hash_key: Option<u128>,
-    /// `Data`.
-    pub data: Vec<u8>,
-}
+/// One entry of a PutRecords request: a record as it was offered, or an aggregate of several, whose
+/// place means nothing. It is shared with what waits for its answer, since a copy of each record
+/// would be the larger part of sending it.
+pub type Entry = Arc<Record>;
 
 /// An open shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +61,7 @@ pub struct Settled {
     /// The record's place.
     pub place: u64,
     /// `None` when it is in the stream.
-    pub rejected: Option<Rejection>,
+    pub rejected: Option<Box<Rejection>>,
 }
 
 /// A record that will not be sent any more, and why.

@@ -93,10 +93,17 @@ impl CallError {
         Self::Answered { status: answer.status, what, fate }
     }
 
+    /// The code that the service gave.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Answered { what, .. } => what.split(':').next(),
+            _ => None,
+        }
+    }
+
     /// Whether the service gave this code.
     pub fn is(&self, code: &str) -> bool {
-        let of = |what: &str| what.split(':').next() == Some(code);
-        matches!(self, Self::Answered { what, .. } if of(what))
+        self.code() == Some(code)
     }
 
     /// What a failed call says about another one.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use super::file::folder;
+
 const VERSION: u32 = 1;
 
 /// What is written.
@@ -44,6 +46,22 @@ pub struct Place {
     /// file beside it that nobody knows was rotated away since.
     #[serde(default)]
     pub finished: bool,
+    /// What ids are made of, where that is another file: the one that this was copied from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+impl Place {
+    /// A file of which nothing is sent.
+    pub fn new(path: PathBuf, identity: Identity) -> Self {
+        Self { path, identity, progress: Progress::default(), finished: false, source: None }
+    }
+
+    /// What tells its lines from those of every other file, now and later.
+    pub fn source(&self) -> String {
+        let Identity { device, inode, truncated, .. } = &self.identity;
+        self.source.clone().unwrap_or_else(|| format!("{device}/{inode}/{truncated}"))
+    }
 }
 
 /// A file, whatever it is called.
@@ -123,17 +141,23 @@ pub fn read(path: &Path, stream: &str) -> anyhow::Result<Checkpoint> {
     Ok(checkpoint)
 }
 
+/// Where a checkpoint is written before it takes its name.
+pub fn scratch(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
+}
+
 /// Writes a checkpoint so that a crash at any moment leaves the earlier one or this one.
 pub fn write(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<()> {
-    let scratch = path.with_extension("tmp");
+    let scratch = scratch(path);
     let written = || -> std::io::Result<()> {
         let mut file = File::create(&scratch)?;
         file.write_all(&serde_json::to_vec(checkpoint)?)?;
         file.sync_all()?;
         fs::rename(&scratch, path)?;
         // The name is safe when its folder is.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(folder(path))?.sync_all()
     };
     written().with_context(|| {
         let shown = path.display();
@@ -176,8 +200,7 @@ mod tests {
         let mut progress = Progress::default();
         progress.settle(0, 5);
         progress.settle(9, 12);
-        let finished = false;
-        checkpoint.files.push(Place { path: "a.log".into(), identity, progress, finished });
+        checkpoint.files.push(Place { progress, ..Place::new("a.log".into(), identity) });
         write(&path, &checkpoint).unwrap();
         assert_eq!(read(&path, "orders").unwrap(), checkpoint);
         let error = read(&path, "clicks").unwrap_err().to_string();

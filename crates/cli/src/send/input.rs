@@ -12,8 +12,8 @@ use tidegate_producer::{Answer, Shard};
 use tidegate_runtime::clock;
 
 use super::checkpoint::{Identity, Place};
-use super::lines::{Line, Splitter};
-use super::tail;
+use super::lines::{Lines, Splitter};
+use super::tails;
 
 /// Bytes that are read at once.
 pub const CHUNK_BYTES: usize = 256 << 10;
@@ -25,7 +25,7 @@ pub enum Event {
     /// More is known of what tells a file from others.
     Known { input: usize, identity: Identity },
     /// Lines were read; the loop gives a credit back when it has taken them.
-    Lines(Vec<Line>),
+    Lines(Lines),
     /// Nothing more comes of this input.
     Finished(usize),
     /// The file is not there any more.
@@ -86,12 +86,12 @@ impl Outbox {
     }
 
     /// Hands lines over, when the loop takes some.
-    pub fn lines(&self, lines: &mut Vec<Line>) -> Result<(), Closed> {
+    pub fn lines(&self, lines: &mut Lines) -> Result<(), Closed> {
         if lines.is_empty() {
             return Ok(());
         }
         self.credits.recv().map_err(|_| Closed)?;
-        self.tell(Event::Lines(std::mem::take(lines)))
+        self.tell(Event::Lines(lines.take()))
     }
 }
 
@@ -102,6 +102,8 @@ pub struct Inputs {
     pub join: Option<Regex>,
     /// What an earlier run knew.
     pub places: Vec<Place>,
+    /// What this run writes.
+    pub own: Vec<PathBuf>,
 }
 
 /// Reads everything, in a thread of its own.
@@ -116,8 +118,8 @@ pub fn start(inputs: Inputs, outbox: Outbox) {
 fn read(inputs: Inputs, outbox: &Outbox) -> anyhow::Result<()> {
     let stdin = |path: &PathBuf| path.as_os_str() == "-";
     if inputs.files.is_empty() || inputs.files.iter().any(stdin) {
-        let mut splitter = Splitter::new(tail::STDIN, 0, inputs.join.clone());
-        let (mut bytes, mut lines) = (vec![0; CHUNK_BYTES], Vec::new());
+        let mut splitter = Splitter::new(0, inputs.join.clone());
+        let (mut bytes, mut lines) = (vec![0; CHUNK_BYTES], Lines::new(tails::STDIN));
         let mut input = std::io::stdin().lock();
         while !outbox.is_stopped() {
             let read = input.read(&mut bytes).context("standard input cannot be read")?;
@@ -137,7 +139,7 @@ fn read(inputs: Inputs, outbox: &Outbox) -> anyhow::Result<()> {
         outbox.lines(&mut lines)?;
     }
     let files: Vec<_> = inputs.files.into_iter().filter(|path| !stdin(path)).collect();
-    let mut tails = tail::Tails::new(files, inputs.join);
+    let mut tails = tails::Tails::new(files, inputs.join, inputs.own);
     tails.open(inputs.places, inputs.follow, outbox)?;
     tails.read(inputs.follow, outbox)
 }

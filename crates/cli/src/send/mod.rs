@@ -2,13 +2,17 @@
 //! are being written.
 
 mod checkpoint;
+mod fields;
+mod file;
 mod input;
+mod ledger;
 mod lines;
 mod rejected;
 mod run;
 mod shape;
 mod summary;
 mod tail;
+mod tails;
 mod target;
 
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! The one loop: events in, requests out, and what is settled written down.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -10,17 +10,16 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use regex_lite::Regex;
-use tidegate_producer::{Failure, Next, Producer, Record, Settled};
+use tidegate_producer::{Failure, Next, Producer, Record};
 use tidegate_runtime::clock;
 
 use super::Arguments;
-use super::checkpoint::{self, Checkpoint, Place};
+use super::checkpoint::Place;
 use super::input::{Event, Inputs, Outbox, PutError, start};
+use super::ledger::{self, Ledger, Span};
 use super::lines::Line;
-use super::rejected::{Entry, Rejected};
 use super::shape::{Origin, Shaped, Shaper};
 use super::summary::Summary;
-use super::tail::STDIN;
 use super::target::Target;
 
 /// Reads that may wait for the loop.
@@ -42,7 +41,7 @@ const TICK: Duration = Duration::from_millis(200);
 pub fn run(arguments: &Arguments) -> anyhow::Result<Summary> {
     let (events, inbox) = mpsc::channel();
     let mut sending = Sending::new(arguments, events)?;
-    let places = sending.earlier()?;
+    let places = ledger::earlier(arguments, |text| sending.say(text))?;
     let join = arguments.shape.join.as_deref().map(Regex::new).transpose();
     let join = join.context("--join is no regular expression")?;
     let (credits, taken) = mpsc::channel();
@@ -51,20 +50,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Summary> {
     }
     let (files, follow) = (arguments.files.clone(), arguments.follow);
     let outbox = Outbox::new(sending.events.clone(), taken, sending.stop.clone());
-    start(Inputs { files, follow, join, places }, outbox);
+    let own = ledger::own(arguments);
+    start(Inputs { files, follow, join, places, own }, outbox);
     let interrupts = sending.events.clone();
     ctrlc::set_handler(move || {
         let _ = interrupts.send(Event::Interrupted);
     })
     .context("Ctrl-C cannot be watched for")?;
     let outcome = sending.serve(&inbox, &credits);
+    sending.late(&inbox);
     sending.finish(outcome)
-}
-
-/// A file that is read.
-struct Open {
-    place: Place,
-    is_finished: bool,
 }
 
 struct Sending<'a> {
@@ -75,20 +70,15 @@ struct Sending<'a> {
     events: Sender<Event>,
     stop: Arc<AtomicBool>,
     started: Timestamp,
-    next_place: u64,
-    /// Where each record that is not settled is from.
-    spans: HashMap<u64, (usize, u64, u64)>,
-    files: BTreeMap<usize, Open>,
+    ledger: Ledger<'a>,
     /// Records that the producer does not take yet.
     backlog: VecDeque<Record>,
     owed_credits: usize,
     is_listing: bool,
     input_ended: bool,
     interrupted: Option<Timestamp>,
-    rejected: Rejected,
     summary: Summary,
     bar: ProgressBar,
-    is_dirty: bool,
     /// What names the columns of an input.
     headers: HashMap<usize, Vec<u8>>,
     /// When a person was last told of trouble.
@@ -109,22 +99,18 @@ impl<'a> Sending<'a> {
             events,
             stop: Arc::default(),
             started,
-            next_place: 0,
-            spans: HashMap::new(),
-            files: BTreeMap::new(),
+            ledger: Ledger::new(arguments),
             backlog: VecDeque::new(),
             owed_credits: 0,
             is_listing: false,
             input_ended: false,
             interrupted: None,
-            rejected: Rejected::new(arguments.rejected.clone()),
             summary: Summary {
                 stream: arguments.stream.clone(),
                 rejected_file: arguments.rejected.display().to_string(),
                 ..Summary::default()
             },
             bar,
-            is_dirty: false,
             headers: HashMap::new(),
             told_at: None,
             arguments,
@@ -146,23 +132,6 @@ impl<'a> Sending<'a> {
             let minutes = self.arguments.give_up_after.as_secs_f64() / 60.0;
             self.say(&format!("{why}: it is tried for {minutes:.0} minutes"));
         }
-    }
-
-    /// What an earlier run has written down.
-    fn earlier(&self) -> anyhow::Result<Vec<Place>> {
-        let Some(path) = &self.arguments.checkpoint else { return Ok(Vec::new()) };
-        let checkpoint = checkpoint::read(path, &self.arguments.stream)?;
-        if !checkpoint.clean {
-            self.say(&format!(
-                "{}: the last run was ended before it knew what became of everything it had sent; \
-                 what was in flight then is sent again",
-                path.display()
-            ));
-        }
-        // A disk that is full is found out now, and not when something was sent.
-        let stream = &self.arguments.stream;
-        checkpoint::write(path, &Checkpoint::new(stream, false, checkpoint.files.clone()))?;
-        Ok(checkpoint.files)
     }
 
     fn serve(&mut self, inbox: &Receiver<Event>, credits: &Sender<()>) -> anyhow::Result<()> {
@@ -199,6 +168,15 @@ impl<'a> Sending<'a> {
         }
     }
 
+    /// Answers that came before it ended, and that nobody has looked at: they still count.
+    fn late(&mut self, inbox: &Receiver<Event>) {
+        for event in inbox.try_iter() {
+            if let Event::Answered(id, Ok(answers)) = event {
+                self.producer.answered(id, Ok(answers), self.now());
+            }
+        }
+    }
+
     fn offer_backlog(&mut self, credits: &Sender<()>) {
         let now = self.now();
         while let Some(record) = self.backlog.pop_front() {
@@ -220,28 +198,14 @@ impl<'a> Sending<'a> {
         match event {
             Event::Opened { input, place, header } => {
                 self.headers.extend(header.map(|header| (input, header)));
-                let is_finished = place.finished;
-                self.files.insert(input, Open { place, is_finished });
-                self.is_dirty = true;
+                self.ledger.open(input, place);
             }
-            Event::Known { input, identity } => {
-                if let Some(open) = self.files.get_mut(&input) {
-                    open.place.identity = identity;
-                }
-            }
-            Event::Finished(input) => {
-                if let Some(open) = self.files.get_mut(&input) {
-                    open.is_finished = true;
-                    self.is_dirty = true;
-                }
-            }
-            Event::Gone(input) => {
-                self.files.remove(&input);
-                self.is_dirty = true;
-            }
+            Event::Known { input, identity } => self.ledger.know(input, identity),
+            Event::Finished(input) => self.ledger.finish(input),
+            Event::Gone(input) => self.ledger.forget(input),
             Event::Lines(lines) => {
                 self.owed_credits += 1;
-                for line in lines {
+                for line in lines.iter() {
                     self.line(line)?;
                 }
             }
@@ -286,112 +250,50 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    fn line(&mut self, line: Line) -> anyhow::Result<()> {
+    fn line(&mut self, line: Line<'_>) -> anyhow::Result<()> {
         let Line { input, start, end, text } = line;
-        let open = self.files.get(&input);
-        if open.is_some_and(|open| open.place.progress.contains(start, end)) {
+        let span = Span { input, start, end };
+        if self.ledger.is_settled(span) {
             return Ok(());
         }
         if text.iter().all(u8::is_ascii_whitespace) {
-            self.settle_span(input, start, end);
+            self.ledger.settle_span(span);
             return Ok(());
         }
         if self.shaper.has_header && !self.headers.contains_key(&input) {
-            self.headers.insert(input, text);
-            self.settle_span(input, start, end);
+            self.headers.insert(input, text.to_vec());
+            self.ledger.settle_span(span);
             return Ok(());
         }
         self.summary.read += 1;
-        let source = open.map_or_else(
-            || format!("stdin {}", self.started),
-            |open| {
-                let identity = &open.place.identity;
-                format!("{}/{}/{}", identity.device, identity.inode, identity.truncated)
-            },
-        );
+        let source = if self.shaper.has_id() { self.source(input) } else { String::new() };
         let header = self.headers.get(&input).map(Vec::as_slice);
         let origin = Origin { header, source: &source, start };
-        match self.shaper.shape(&text, &origin) {
+        match self.shaper.shape(text, &origin) {
             Shaped::Record(record) => {
-                let place = self.next_place;
-                self.next_place += 1;
-                self.spans.insert(place, (input, start, end));
+                let place = self.ledger.place_of(span);
                 self.backlog.push_back(Record { place, ..record });
             }
             Shaped::Dropped => {
                 self.summary.dropped += 1;
-                self.settle_span(input, start, end);
+                self.ledger.settle_span(span);
             }
             Shaped::Rejected(reason, message) => {
-                self.reject(reason, &message, (input, start), None, &text)?;
-                self.rejected.sync()?;
-                self.settle_span(input, start, end);
+                self.ledger.reject_line((reason, &message), span, text)?;
             }
         }
         Ok(())
     }
 
-    fn reject(
-        &mut self,
-        reason: &str,
-        message: &str,
-        (input, start): (usize, u64),
-        partition_key: Option<&str>,
-        data: &[u8],
-    ) -> anyhow::Result<()> {
-        *self.summary.rejected.entry(reason.to_owned()).or_default() += 1;
-        let name = match self.files.get(&input) {
-            Some(open) if input != STDIN => open.place.path.display().to_string(),
-            _ => "standard input".to_owned(),
-        };
-        let place = format!("{name}, byte {start}");
-        self.rejected.add(&Entry { reason, message, place: &place, partition_key, data })
+    /// What tells an input from every other one, now and later.
+    fn source(&self, input: usize) -> String {
+        let place = self.ledger.place(input);
+        place.map_or_else(|| format!("stdin {}", self.started), Place::source)
     }
 
-    fn settle_span(&mut self, input: usize, start: u64, end: u64) {
-        if let Some(open) = self.files.get_mut(&input) {
-            open.place.progress.settle(start, end);
-            self.is_dirty = true;
-        }
-    }
-
-    /// Writes down what the producer has settled: rejected records first, then the checkpoint.
+    /// Writes down what the producer has settled.
     fn settle(&mut self) -> anyhow::Result<()> {
-        let mut spans = Vec::new();
-        for Settled { place, rejected } in self.producer.settled() {
-            let Some((input, start, end)) = self.spans.remove(&place) else { continue };
-            if let Some(rejection) = rejected {
-                let key = Some(rejection.record.partition_key.as_str());
-                let (reason, message) = (rejection.reason, rejection.message.as_str());
-                self.reject(reason, message, (input, start), key, &rejection.record.data)?;
-            }
-            spans.push((input, start, end));
-        }
-        self.rejected.sync()?;
-        for (input, start, end) in spans {
-            self.settle_span(input, start, end);
-        }
-        self.write_checkpoint(false)
-    }
-
-    fn write_checkpoint(&mut self, clean: bool) -> anyhow::Result<()> {
-        let Some(path) = &self.arguments.checkpoint else { return Ok(()) };
-        if !self.is_dirty && !clean {
-            return Ok(());
-        }
-        self.is_dirty = false;
-        checkpoint::write(path, &Checkpoint::new(&self.arguments.stream, clean, self.places()))
-    }
-
-    /// The files that a later run must know.
-    fn places(&self) -> Vec<Place> {
-        let is_settled = |input: usize| !self.spans.values().any(|(of, ..)| *of == input);
-        let place = |(input, open): (&usize, &Open)| Place {
-            finished: open.place.finished
-                || (self.arguments.follow && open.is_finished && is_settled(*input)),
-            ..open.place.clone()
-        };
-        self.files.iter().map(place).collect()
+        self.ledger.settle(self.producer.settled())
     }
 
     fn show(&self) {
@@ -421,11 +323,12 @@ impl<'a> Sending<'a> {
         self.summary.left = unsettled as u64;
         // What was answered meanwhile still counts. A disk that is full was said already.
         let settled = self.settle();
-        let written = settled.and_then(|()| self.write_checkpoint(unsettled == 0));
+        let written = settled.and_then(|()| self.ledger.write(unsettled == 0));
         if let Err(error) = written {
             self.summary.stopped.get_or_insert(format!("{error:#}"));
         }
         self.bar.finish_and_clear();
+        self.summary.rejected = self.ledger.counts;
         self.summary.tally = *self.producer.tally();
         self.summary.took = elapsed(self.started);
         Ok(self.summary)

@@ -8,10 +8,11 @@ use flate2::write::GzEncoder;
 use md5::{Digest as _, Md5};
 use rand::Rng as _;
 use rand_pcg::Pcg64Mcg;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tidegate_producer::Record;
 use tidegate_transform::{Engine, Outcome, Pipeline};
 
+use super::fields::Wanted;
 use crate::transform::pipeline::{self, Databases};
 
 /// How records are made of lines.
@@ -83,6 +84,8 @@ pub struct Shaper {
     key: Key,
     hash_key: Option<Vec<String>>,
     id: Option<Id>,
+    /// The fields that are asked for, where a line must be an object.
+    wanted: Option<Wanted>,
     engine: Option<Engine>,
     /// Whether the first line of each input names the columns of the others.
     pub has_header: bool,
@@ -99,15 +102,24 @@ impl Shaper {
             }
             None => None,
         };
+        let key = key(&arguments.key)?;
+        let hash_key = arguments.hash_key.as_deref().map(hash_key).transpose()?;
+        let id = arguments.id.as_deref().map(id).transpose()?;
         Ok(Self {
-            key: key(&arguments.key)?,
-            hash_key: arguments.hash_key.as_deref().map(hash_key).transpose()?,
-            id: arguments.id.as_deref().map(id).transpose()?,
+            wanted: wanted(&key, hash_key.as_deref(), id.as_ref()),
+            key,
+            hash_key,
+            id,
             has_header: pipeline.as_ref().is_some_and(Pipeline::has_header),
             engine: pipeline.map(Engine::new),
             gzip: arguments.gzip,
             dice: Pcg64Mcg::new(u128::from(seed)),
         })
+    }
+
+    /// Whether records get an id, which is made of where their lines are from.
+    pub const fn has_id(&self) -> bool {
+        self.id.is_some()
     }
 
     /// The record of a line; its place is for the caller to set.
@@ -134,20 +146,21 @@ impl Shaper {
     }
 
     fn record(&mut self, line: &[u8], origin: &Origin) -> Result<Record, (&'static str, String)> {
-        let is_object_needed = matches!(self.key, Key::Field(_) | Key::Template(_))
-            || self.hash_key.is_some()
-            || matches!(self.id, Some(Id::Field(_)));
-        let object = if is_object_needed { object(line)? } else { Map::new() };
+        let fields = self.wanted.as_ref().map(|wanted| wanted.read(line)).transpose()?;
+        let text_of = |path: &[String]| match &fields {
+            Some(fields) => fields.text(path),
+            None => Err(("no_key", "no field is read".to_owned())),
+        };
         let partition_key = match &self.key {
             Key::Random => format!("{:016x}", self.dice.random::<u64>()),
             Key::Line => hex(&Md5::digest(line)),
-            Key::Field(path) => text_of(&object, path)?,
+            Key::Field(path) => text_of(path)?,
             Key::Template(pieces) => {
                 let mut key = String::new();
                 for piece in pieces {
                     match piece {
                         Piece::Text(text) => key.push_str(text),
-                        Piece::Field(path) => key.push_str(&text_of(&object, path)?),
+                        Piece::Field(path) => key.push_str(&text_of(path)?),
                     }
                 }
                 key
@@ -156,7 +169,7 @@ impl Shaper {
         let explicit_hash_key = match &self.hash_key {
             None => None,
             Some(path) => {
-                let text = text_of(&object, path)?;
+                let text = text_of(path)?;
                 let number = text.parse().map_err(|_| {
                     let name = path.join(".");
                     ("hash_key", format!("{name} is {text:?}, not a number below 2^128"))
@@ -164,12 +177,16 @@ impl Shaper {
                 Some(number)
             }
         };
+        let has = |name: &str| fields.as_ref().is_some_and(|fields| fields.has(name));
         let data = match &self.id {
             None => line.to_vec(),
-            Some(Id::Field(name)) if object.contains_key(name) => {
+            Some(Id::Field(name)) if has(name) => {
                 return Err(("id_taken", format!("the line has a field {name} already")));
             }
-            Some(Id::Field(name)) => with_id(line, name, &identity(line, origin), &object),
+            Some(Id::Field(name)) => {
+                let is_empty = fields.as_ref().is_none_or(|fields| fields.is_empty);
+                with_id(line, name, &identity(line, origin), is_empty)
+            }
             Some(Id::Envelope) => envelope(line, origin),
         };
         let data = if self.gzip { compressed(&data) } else { data };
@@ -193,6 +210,32 @@ fn key(text: &str) -> anyhow::Result<Key> {
         Some(("template", template)) => Ok(Key::Template(pieces(template)?)),
         _ => bail!("--key {text}: expected field:NAME, template:TEXT, line or random"),
     }
+}
+
+/// What is asked of each line; nothing where a line need be no object.
+fn wanted(key: &Key, hash_key: Option<&[String]>, id: Option<&Id>) -> Option<Wanted> {
+    let of_key: Vec<&[String]> = match key {
+        Key::Random | Key::Line => Vec::new(),
+        Key::Field(path) => vec![path],
+        Key::Template(pieces) => {
+            let paths = pieces.iter().filter_map(|piece| match piece {
+                Piece::Field(path) => Some(path.as_slice()),
+                Piece::Text(_) => None,
+            });
+            paths.collect()
+        }
+    };
+    let is_object = matches!(key, Key::Field(_) | Key::Template(_))
+        || hash_key.is_some()
+        || matches!(id, Some(Id::Field(_)));
+    let mut wanted = Wanted::default();
+    for path in of_key.into_iter().chain(hash_key) {
+        path.first().into_iter().for_each(|name| wanted.add(name));
+    }
+    if let Some(Id::Field(name)) = id {
+        wanted.add(name);
+    }
+    is_object.then_some(wanted)
 }
 
 fn pieces(template: &str) -> anyhow::Result<Vec<Piece>> {
@@ -225,25 +268,6 @@ fn id(text: &str) -> anyhow::Result<Id> {
     }
 }
 
-fn object(line: &[u8]) -> Result<Map<String, Value>, (&'static str, String)> {
-    serde_json::from_slice(line)
-        .map_err(|error| ("not_an_object", format!("the line is no JSON object: {error}")))
-}
-
-/// A field as the text of a key: strings as they are, numbers and truth values as JSON writes them.
-fn text_of(object: &Map<String, Value>, path: &[String]) -> Result<String, (&'static str, String)> {
-    let mut value = path.first().and_then(|name| object.get(name));
-    for name in path.iter().skip(1) {
-        value = value.and_then(|value| value.get(name));
-    }
-    match value {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
-        Some(_) => Err(("no_key", format!("{} is neither a text nor a number", path.join(".")))),
-        None => Err(("no_key", format!("the line has no field {}", path.join(".")))),
-    }
-}
-
 /// The same for the same line at the same place, and for no other: a line that is sent again, after
 /// a kill, can be told by it.
 fn identity(line: &[u8], origin: &Origin) -> String {
@@ -256,9 +280,9 @@ fn identity(line: &[u8], origin: &Origin) -> String {
 }
 
 /// The object with one field more, in front; all else stays as it is written, numbers too.
-fn with_id(line: &[u8], name: &str, id: &str, object: &Map<String, Value>) -> Vec<u8> {
+fn with_id(line: &[u8], name: &str, id: &str, is_empty: bool) -> Vec<u8> {
     let fields = line.trim_ascii_start().get(1..).unwrap_or_default();
-    let comma = if object.is_empty() { "" } else { "," };
+    let comma = if is_empty { "" } else { "," };
     let mut data = format!("{{{}:\"{id}\"{comma}", Value::from(name)).into_bytes();
     data.extend_from_slice(fields);
     data

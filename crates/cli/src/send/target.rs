@@ -28,7 +28,7 @@ impl Target {
                     let gone = "nobody reads standard output any more: what was printed counts as \
                                 sent";
                     writeln!(std::io::stdout(), "{}", line(entry)).context(gone)?;
-                    Ok(Answer::Stored { shard_id: String::new() })
+                    Ok(Answer::Stored { shard_id: "".into() })
                 };
                 let answers: anyhow::Result<_> = request.entries.iter().map(stored).collect();
                 // The loop holds the other end.
@@ -100,13 +100,13 @@ mod aws {
                 .build()
                 .context("no runtime for the conversation with AWS")?;
             let config = runtime.block_on(Config::load());
-            Ok(Self { puts: Arc::new(Puts::new(&config, name)), runtime })
+            Ok(Self { puts: Arc::new(Puts::new(&config, name, || clock::now().into())), runtime })
         }
 
         pub fn put(&self, request: Request, events: Sender<Event>) {
             let puts = self.puts.clone();
             self.runtime.spawn(async move {
-                let answer = puts.put(request.entries).await.map_err(|failure| match failure {
+                let answer = puts.put(&request.entries).await.map_err(|failure| match failure {
                     PutFailure::Throttled(message) => PutError::Throttled(message),
                     PutFailure::Unanswered(message) => PutError::Unanswered(message),
                     PutFailure::Lasting(message) => PutError::Lasting(anyhow::anyhow!(message)),

@@ -102,7 +102,7 @@ impl Stream {
         }
         (shard.0, shard.1) = (shard.0 - 1.0, shard.1 - bytes);
         self.take(entry, index);
-        let shard_id = format!("shardId-{:012}", self.first_id + index);
+        let shard_id = format!("shardId-{:012}", self.first_id + index).into();
         if self.faults.reshard_every.is_some_and(|n| self.stored.len() >= self.resharded_at + n) {
             self.reshard(dice.random_range(2..9), now);
         }

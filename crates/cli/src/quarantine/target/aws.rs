@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use jiff::Timestamp;
 use tidegate_aws::Config;
 use tidegate_aws::producer::{PutFailure, Puts};
 use tidegate_aws::redrive::{Called, Function};
 use tidegate_consumer::envelope::Envelope;
-use tidegate_producer::{Failure, Next, Options, Producer, Record as Put, Settled};
+use tidegate_producer::{Failure, Next, Options, Producer, Record as Put, Settled, Shard};
 use tidegate_runtime::clock;
 
 use super::calls::{Answer, Call, deliver};
@@ -19,7 +19,10 @@ use crate::quarantine::aws::Conversation;
 use crate::quarantine::document::Record;
 use crate::quarantine::plan::Limits;
 
-/// How long a record is tried.
+/// Between two calls of ListShards.
+const LIST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a record is tried, and the list of shards.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
 
 /// What the stream takes as one record unless that was raised is for the stream to say.
@@ -87,7 +90,7 @@ impl Stream {
         };
         let started = clock::now();
         let seed = started.as_nanosecond() as u64;
-        let puts = Puts::new(&config, name);
+        let puts = Puts::new(&config, name, || clock::now().into());
         Ok(Self { aws, puts, producer: Producer::new(options, seed), started, next_place: 0 })
     }
 
@@ -95,12 +98,27 @@ impl Stream {
         clock::now().duration_since(self.started).try_into().unwrap_or_default()
     }
 
+    /// The open shards. A throttled ListShards is called again: others call it, too, and it takes a
+    /// thousand calls a second for a stream ("ListShards", Kinesis API reference, 2026-11).
+    fn shards(&self) -> anyhow::Result<Vec<Shard>> {
+        let until = self.now() + GIVE_UP_AFTER;
+        loop {
+            match self.aws.wait(self.puts.shards()) {
+                Ok(shards) => return Ok(shards),
+                Err(PutFailure::Throttled(_) | PutFailure::Unanswered(_)) if self.now() < until => {
+                    sleep(LIST_PAUSE);
+                }
+                Err(failure) => bail!(failure),
+            }
+        }
+    }
+
     /// Sends what was offered until all of it is settled.
     fn send(&mut self) -> anyhow::Result<()> {
         while self.producer.unsettled() > 0 {
             match self.producer.next(self.now()) {
                 Next::Put(request) => {
-                    let answer = match self.aws.wait(self.puts.put(request.entries)) {
+                    let answer = match self.aws.wait(self.puts.put(&request.entries)) {
                         Ok(answers) => Ok(answers),
                         Err(PutFailure::Throttled(why)) => Err(Failure::Refused(why)),
                         Err(PutFailure::Unanswered(why)) => Err(Failure::Unanswered(why)),
@@ -109,8 +127,8 @@ impl Stream {
                     self.producer.answered(request.id, answer, self.now());
                 }
                 Next::ListShards => {
-                    let shards = self.aws.wait(self.puts.shards());
-                    self.producer.shards(shards.map_err(|error| anyhow!(error.to_string()))?);
+                    let shards = self.shards()?;
+                    self.producer.shards(shards);
                 }
                 Next::Wait(time) => sleep(time.unwrap_or(Duration::from_millis(10))),
                 Next::Done => return Ok(()),
