@@ -13,7 +13,7 @@ pub use self::dynamodb::Table;
 pub use self::function::{Called, Function};
 pub use self::kinesis::{Fetched, Shard};
 pub use self::s3::Bucket;
-pub use self::sqs::Queue;
+pub use self::sqs::{HIDDEN_SECS, Queue};
 use crate::call::{CallError, Fate};
 use crate::quarantine::{WriteError, persist};
 
@@ -25,6 +25,15 @@ pub struct RedriveError {
     remedy: &'static str,
     #[source]
     source: Box<dyn Error + Send + Sync>,
+}
+
+/// A document that is only replaced as it was seen: the lock of a redrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// What is in it.
+    pub text: String,
+    /// What tells this content from every other one.
+    pub token: String,
 }
 
 impl RedriveError {

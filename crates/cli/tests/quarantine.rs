@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use rand::{Rng as _, SeedableRng as _};
@@ -87,7 +87,7 @@ fn files(root: &Path) -> BTreeSet<String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.file_name().is_some_and(|name| name != ".redrive.lock") {
                 found.insert(path.strip_prefix(root).unwrap().display().to_string());
             }
         }
@@ -372,4 +372,26 @@ fn what_was_put_back_too_often_stays() {
     assert!(text.contains("would send 1 records"), "{text}");
     assert!(text.contains("held back  1: 1 redriven_too_often"), "{text}");
     assert!(redrive(&["--max-redrives", "4"]).contains("would send 2 records"));
+}
+
+/// The second is told so, and the first goes on.
+#[test]
+fn two_redrives_of_a_store_are_not_at_work_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    poison(&folder.path().join("q"), 6, 2);
+    let redrive = |to: &str, more: &[&str]| {
+        let arguments = ["redrive", "--from", "q", "--to", to, "--apply"];
+        command(folder.path(), &[&arguments[..], more].concat())
+    };
+    let slow = ["--batch", "1", "--rate", "4"];
+    let first = redrive("file:a.ndjson", &slow).stdout(Stdio::piped()).spawn().unwrap();
+    while !folder.path().join("a.ndjson").exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (_, error) = said(&redrive("file:b.ndjson", &[]).output().unwrap());
+    assert!(error.contains("another redrive is at work on q"), "{error}");
+    printed(&first.wait_with_output().unwrap());
+    let text = fs::read_to_string(folder.path().join("a.ndjson")).unwrap();
+    assert_eq!(lines(&text).len(), 6);
+    assert!(!folder.path().join("b.ndjson").exists());
 }

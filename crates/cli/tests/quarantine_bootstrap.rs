@@ -12,6 +12,8 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use serde_json::{Value, json};
 use tidegate_tests::canned::Canned;
+use tidegate_tests::emulator;
+use tidegate_tests::http;
 use tidegate_tests::lambda::Lambda;
 use tidegate_tests::place::bootstrap;
 
@@ -193,4 +195,65 @@ fn a_redrive_that_is_killed_delivers_every_record_under_its_key() {
     assert_eq!(bodies, expected, "seed {seed}, {kills} kills");
     let (waiting, moved) = documents(&store);
     assert_eq!((waiting.len(), moved.len()), (0, RECORDS), "seed {seed}, {kills} kills");
+}
+
+/// Poison of a function that takes JSON for access logs, put back into one that takes JSON, whose
+/// sink is a table: after kills and another run each record is one item.
+#[test]
+fn a_table_has_each_record_once_after_redrives_that_were_killed() {
+    const RECORDS: usize = 60;
+    let Some(bootstrap) = bootstrap("consumer") else { return };
+    let Some(services) = emulator::ministack() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("q");
+    let setting = format!("file://{}", store.display());
+    let wrong = [("TIDEGATE_QUARANTINE", setting.as_str()), ("TIDEGATE_FORMAT", "access-log")];
+    let payloads: Vec<_> = (0..RECORDS).map(|n| format!("{{\"order\":{n}}}")).collect();
+    let entries: Vec<_> =
+        payloads.iter().enumerate().map(|(n, text)| entry(n, text.as_bytes())).collect();
+    let lambda = Lambda::start(&bootstrap, &wrong).unwrap();
+    for batch in entries.chunks(10) {
+        let response = lambda.respond(json!({"Records": batch})).unwrap();
+        assert_eq!(response, json!({"batchItemFailures": []}));
+    }
+    let call = |operation: &str, body: &Value| {
+        let operation = format!("DynamoDB_20120810.{operation}");
+        http::aws(services.port(), "dynamodb", &operation, body).json()
+    };
+    call(
+        "CreateTable",
+        &json!({"TableName": "orders", "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{"AttributeName": "tidegate_id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "tidegate_id", "AttributeType": "S"}]}),
+    );
+    let endpoint = services.endpoint();
+    let start = |more: &[&str]| {
+        let arguments = [&["--apply", "--batch", "3"], more].concat();
+        let mut command = redrive(&bootstrap, folder.path(), "dynamodb:orders", &arguments);
+        command.env("TIDEGATE_FORMAT", "json").envs([
+            ("AWS_ENDPOINT_URL", endpoint.as_str()),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_REGION", "us-east-1"),
+        ]);
+        command
+    };
+    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let mut dice = Pcg64Mcg::seed_from_u64(seed);
+    for _ in 0..8 {
+        let mut child = start(&[]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(dice.random_range(50..900)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let last = start(&[]).output().unwrap();
+    assert!(last.status.success(), "seed {seed}: {}", summary(&last));
+    let found = call("Scan", &json!({"TableName": "orders"}));
+    let items = found["Items"].as_array().unwrap();
+    let mut orders: Vec<usize> =
+        items.iter().map(|item| item["order"]["N"].as_str().unwrap().parse().unwrap()).collect();
+    orders.sort_unstable();
+    assert_eq!(orders, (0..RECORDS).collect::<Vec<_>>(), "seed {seed}");
+    let (waiting, moved) = documents(&store);
+    assert_eq!((waiting.len(), moved.len()), (0, RECORDS), "seed {seed}");
 }

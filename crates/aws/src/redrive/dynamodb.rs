@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{RedriveError, persist};
+use super::{RedriveError, Seen, persist};
 use crate::call::{Connections, dynamodb};
 use crate::quarantine::dynamodb::KEY;
 
@@ -22,11 +22,21 @@ impl Table {
         Self { table: table.into(), connections }
     }
 
+    /// The same, over connections of its own.
+    pub fn over(&self, connections: Connections) -> Self {
+        Self { table: self.table.clone(), connections }
+    }
+
+    /// As it is named.
+    pub fn place(&self) -> String {
+        format!("dynamodb:{}", self.table)
+    }
+
     async fn call(&self, operation: &'static str, body: &Value) -> Result<Value, RedriveError> {
         let body = body.to_string();
         let call = async |within| dynamodb(&self.connections, operation, &body, within).await;
         let called = persist(operation, call).await;
-        called.map_err(|error| RedriveError::new(&format!("dynamodb:{}", self.table), error))
+        called.map_err(|error| RedriveError::new(&self.place(), error))
     }
 
     /// A page of keys, and what asks for the next.
@@ -59,7 +69,7 @@ impl Table {
         let mut found = std::collections::BTreeMap::new();
         for keys in keys.chunks(KEYS_MAX) {
             let keys: Vec<_> = keys.iter().map(|key| json!({KEY: {"S": key}})).collect();
-            let mut wanted = json!({self.table.as_str(): {"Keys": keys}});
+            let mut wanted = json!({self.table.as_str(): {"Keys": keys, "ConsistentRead": true}});
             while wanted.as_object().is_some_and(|tables| !tables.is_empty()) {
                 let answer = self.call("BatchGetItem", &json!({"RequestItems": wanted})).await?;
                 let items = answer["Responses"][self.table.as_str()].as_array();
@@ -90,6 +100,55 @@ impl Table {
             }
         }
         self.call("PutItem", &json!({"TableName": self.table, "Item": item})).await.map(drop)
+    }
+
+    /// An item that is only replaced as it was seen.
+    ///
+    /// # Errors
+    /// When it cannot be read (`dynamodb:BatchGetItem`).
+    pub async fn look(&self, key: &str) -> Result<Option<Seen>, RedriveError> {
+        let found = self.read(&[key.to_owned()]).await?.pop().flatten();
+        let text = found.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok(text.map(|text| Seen { token: text.clone(), text }))
+    }
+
+    /// Writes an item in place of the one with this token, or where there was none; whether it is
+    /// written, and not something else there by now ("Condition expressions", Amazon DynamoDB
+    /// Developer Guide, 2026-11).
+    ///
+    /// # Errors
+    /// When it is not certain (`dynamodb:PutItem`).
+    pub async fn replace(
+        &self,
+        key: &str,
+        seen: Option<&str>,
+        text: &str,
+    ) -> Result<bool, RedriveError> {
+        let mut put = json!({
+            "TableName": self.table,
+            "Item": {KEY: {"S": key}, "envelope": {"S": text}},
+        });
+        match seen {
+            Some(token) => {
+                put["ConditionExpression"] = json!("envelope = :seen");
+                put["ExpressionAttributeValues"] = json!({":seen": {"S": token}});
+            }
+            None => {
+                put["ConditionExpression"] = json!("attribute_not_exists(#key)");
+                put["ExpressionAttributeNames"] = json!({"#key": KEY});
+            }
+        }
+        let body = put.to_string();
+        let call = async |within| {
+            let answer = dynamodb(&self.connections, "PutItem", &body, within).await;
+            match answer {
+                Ok(_) => Ok(true),
+                Err(error) if error.is("ConditionalCheckFailedException") => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        let called = persist("PutItem", call).await;
+        called.map_err(|error| RedriveError::new(&self.place(), error))
     }
 
     /// Removes an item.

@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{RedriveError, persist};
+use super::{RedriveError, Seen, persist};
 use crate::call::error::between;
 use crate::call::{CallError, Connections, Object};
 
@@ -27,7 +27,13 @@ impl Bucket {
         Self { bucket: bucket.into(), prefix, connections }
     }
 
-    fn place(&self) -> String {
+    /// The same, over connections of its own.
+    pub fn over(&self, connections: Connections) -> Self {
+        Self { bucket: self.bucket.clone(), prefix: self.prefix.clone(), connections }
+    }
+
+    /// As it is named.
+    pub fn place(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.prefix)
     }
 
@@ -91,6 +97,60 @@ impl Bucket {
             let object = Object { bucket: &self.bucket, key: &key, headers, body };
             let answer = self.connections.caller().await.put_object(object, within).await?;
             if answer.status == 200 { Ok(()) } else { Err(CallError::of_service(&answer)) }
+        };
+        let put = persist("PutObject", put).await;
+        put.map_err(|error| RedriveError::new(&format!("s3://{}/{key}", self.bucket), error))
+    }
+
+    /// An object that is only replaced as it was seen.
+    ///
+    /// # Errors
+    /// When it cannot be read (`s3:GetObject`).
+    pub async fn look(&self, key: &str) -> Result<Option<Seen>, RedriveError> {
+        let key = format!("{}{key}", self.prefix);
+        let get = async |within| {
+            let caller = self.connections.caller().await;
+            let answer = caller.get_object(&self.bucket, &key, within).await?;
+            match answer.status {
+                200 => Ok(Some(Seen {
+                    text: String::from_utf8_lossy(&answer.body).into_owned(),
+                    token: answer.etag.unwrap_or_default(),
+                })),
+                404 if CallError::of_service(&answer).is("NoSuchKey") => Ok(None),
+                _ => Err(CallError::of_service(&answer)),
+            }
+        };
+        let got = persist("GetObject", get).await;
+        got.map_err(|error| RedriveError::new(&format!("s3://{}/{key}", self.bucket), error))
+    }
+
+    /// Writes an object in place of the one with this token, or where there was none; whether it is
+    /// written, and not something else there by now ("Conditional writes", Amazon S3 User Guide,
+    /// 2026-11).
+    ///
+    /// # Errors
+    /// When it is not certain (`s3:PutObject`).
+    pub async fn replace(
+        &self,
+        key: &str,
+        seen: Option<&str>,
+        text: &str,
+    ) -> Result<bool, RedriveError> {
+        let key = format!("{}{key}", self.prefix);
+        let put = async |within| {
+            let condition = match seen {
+                Some(token) => ("if-match", token.to_owned()),
+                None => ("if-none-match", "*".to_owned()),
+            };
+            let headers = vec![("content-type", "application/json".to_owned()), condition];
+            let body = text.as_bytes().to_vec();
+            let object = Object { bucket: &self.bucket, key: &key, headers, body };
+            let answer = self.connections.caller().await.put_object(object, within).await?;
+            match answer.status {
+                200 => Ok(true),
+                404 | 412 => Ok(false),
+                _ => Err(CallError::of_service(&answer)),
+            }
         };
         let put = persist("PutObject", put).await;
         put.map_err(|error| RedriveError::new(&format!("s3://{}/{key}", self.bucket), error))

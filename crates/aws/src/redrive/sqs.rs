@@ -10,8 +10,8 @@ use crate::call::{Connections, sqs};
 /// Messages of one answer ("ReceiveMessage", Amazon SQS API reference, 2026-11).
 const ANSWER_MESSAGES_MAX: u32 = 10;
 
-/// How long others do not see what is received: time to put it back.
-const HIDDEN_SECS: u32 = 900;
+/// How long others do not see what is received, in seconds: time to put it back.
+pub const HIDDEN_SECS: u32 = 900;
 
 /// Answers without a message, one after the other, until the queue is taken for empty: an answer
 /// asks only some of its servers.

@@ -1,17 +1,26 @@
 //! The stores that are services of AWS.
 
+mod lease;
+
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use tidegate_aws::call::Connections;
-use tidegate_aws::redrive::{Bucket, Queue, Shard, Table};
+use tidegate_aws::redrive::{Bucket, HIDDEN_SECS, Queue, RedriveError, Shard, Table};
 use tidegate_consumer::envelope::{Envelope, PayloadEncoding};
 use tidegate_runtime::clock;
 use tokio::runtime::Runtime;
 
+use self::lease::{Document, Lease, Of, elapsed};
 use super::document::{Record, digest};
+use super::lock::Hold;
 use super::store::{KEYS_MAX, Store};
 use crate::Usage;
+
+/// No batch of messages is begun so shortly before others see them: a call may take a minute.
+const QUEUE_MARGIN: Duration = Duration::from_secs(60);
 
 /// A conversation with AWS: its thread of work, and its connections.
 pub struct Conversation {
@@ -54,11 +63,28 @@ pub fn open(name: &str) -> anyhow::Result<Box<dyn Store>> {
     }
 }
 
-fn check_count(keys: &[String]) -> anyhow::Result<()> {
-    if keys.len() > KEYS_MAX {
-        bail!("the store holds more than {KEYS_MAX} documents: name a longer prefix");
+/// A page of keys, and what asks for the next.
+type Page = Result<(Vec<String>, Option<String>), RedriveError>;
+
+/// All keys, page by page, sorted.
+fn all(
+    aws: &Conversation,
+    page: impl AsyncFn(Option<&str>) -> Page,
+) -> anyhow::Result<Vec<String>> {
+    let mut keys = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let (found, next) = aws.wait(page(after.as_deref()))?;
+        keys.extend(found);
+        if keys.len() > KEYS_MAX {
+            bail!("the store holds more than {KEYS_MAX} documents: name a longer prefix");
+        }
+        after = next;
+        if after.is_none() {
+            keys.sort_unstable();
+            return Ok(keys);
+        }
     }
-    Ok(())
 }
 
 struct Objects {
@@ -68,18 +94,7 @@ struct Objects {
 
 impl Store for Objects {
     fn keys(&mut self) -> anyhow::Result<Vec<String>> {
-        let mut keys = Vec::new();
-        let mut token: Option<String> = None;
-        loop {
-            let (page, next) = self.aws.wait(self.bucket.keys(token.as_deref()))?;
-            keys.extend(page);
-            check_count(&keys)?;
-            token = next;
-            if token.is_none() {
-                keys.sort_unstable();
-                return Ok(keys);
-            }
-        }
+        all(&self.aws, async |token| self.bucket.keys(token).await)
     }
 
     fn read(&mut self, keys: &[String]) -> anyhow::Result<Vec<Option<Vec<u8>>>> {
@@ -88,6 +103,13 @@ impl Store for Objects {
 
     fn write(&mut self, key: &str, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(self.aws.wait(self.bucket.write(key, bytes))?)
+    }
+
+    fn lock(&mut self) -> anyhow::Result<Box<dyn Hold>> {
+        let aws = Conversation::new()?;
+        let bucket = self.bucket.over(aws.connections.clone());
+        let what = bucket.place();
+        Ok(Box::new(Lease::take(Document { aws, of: Of::Bucket(bucket) }, &what)?))
     }
 
     fn remove(&mut self, key: &str) -> anyhow::Result<()> {
@@ -102,18 +124,7 @@ struct Items {
 
 impl Store for Items {
     fn keys(&mut self) -> anyhow::Result<Vec<String>> {
-        let mut keys = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let (page, next) = self.aws.wait(self.table.keys(after.as_deref()))?;
-            keys.extend(page);
-            check_count(&keys)?;
-            after = next;
-            if after.is_none() {
-                keys.sort_unstable();
-                return Ok(keys);
-            }
-        }
+        all(&self.aws, async |after| self.table.keys(after).await)
     }
 
     fn read(&mut self, keys: &[String]) -> anyhow::Result<Vec<Option<Vec<u8>>>> {
@@ -123,6 +134,13 @@ impl Store for Items {
     fn write(&mut self, key: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let text = std::str::from_utf8(bytes).context("an envelope is text")?;
         Ok(self.aws.wait(self.table.write(key, text))?)
+    }
+
+    fn lock(&mut self) -> anyhow::Result<Box<dyn Hold>> {
+        let aws = Conversation::new()?;
+        let table = self.table.over(aws.connections.clone());
+        let what = table.place();
+        Ok(Box::new(Lease::take(Document { aws, of: Of::Table(table) }, &what)?))
     }
 
     fn remove(&mut self, key: &str) -> anyhow::Result<()> {
@@ -148,12 +166,28 @@ impl Store for Messages {
         bail!("a queue keeps no marks, so {key} cannot be moved")
     }
 
+    fn lock(&mut self) -> anyhow::Result<Box<dyn Hold>> {
+        Ok(Box::new(Received(clock::now())))
+    }
+
     fn remove(&mut self, key: &str) -> anyhow::Result<()> {
         Ok(self.aws.wait(self.queue.remove(key))?)
     }
 
     fn keeps_marks(&self) -> bool {
         false
+    }
+}
+
+/// What was received is for nobody else, for a while.
+struct Received(Timestamp);
+
+impl Hold for Received {
+    fn check(&self) -> anyhow::Result<()> {
+        if elapsed(self.0) + QUEUE_MARGIN >= Duration::from_secs(HIDDEN_SECS.into()) {
+            bail!("the messages are soon to be seen by others, since a quarter of an hour is over")
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use super::lock::{FileHold, Hold};
 use super::store::{KEYS_MAX, Store};
+
+/// What one redrive at a time holds: no document, since its name begins with a point.
+const LOCK: &str = ".redrive.lock";
 
 pub struct Folder {
     root: PathBuf,
@@ -69,6 +73,7 @@ impl Store for Folder {
         };
         keys.iter().map(read).collect()
     }
+
     fn write(&mut self, key: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.root.join(key);
         let folder = path.parent().unwrap_or(&self.root);
@@ -84,6 +89,11 @@ impl Store for Folder {
         written().with_context(|| {
             format!("{} cannot be written, so nothing is put back", path.display())
         })
+    }
+
+    fn lock(&mut self) -> anyhow::Result<Box<dyn Hold>> {
+        let what = self.root.display().to_string();
+        Ok(Box::new(FileHold::take(&self.root.join(LOCK), &what)?))
     }
 
     fn remove(&mut self, key: &str) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ mod filter;
 mod folder;
 mod list;
 mod load;
+mod lock;
 mod marks;
 mod plan;
 mod redrive;

@@ -18,6 +18,7 @@ use tidegate_runtime::clock;
 use self::report::Report;
 use super::document::Record;
 use super::filter::Filter;
+use super::lock::Hold;
 use super::marks::{Marks, again};
 use super::plan::{Plan, plan};
 use super::scan::Scan;
@@ -65,6 +66,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                        deleted once its records were taken";
         bail!(Usage(message.to_owned()))
     }
+    let hold = arguments.apply.then(|| store.lock()).transpose()?;
     let scan = scan::scan(&mut *store, &arguments.filter)?;
     scan.tell();
     let mut target = target::open(&arguments.to, &arguments.source.from, !arguments.apply)?;
@@ -73,6 +75,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     report.plan(&plan);
     if arguments.apply || target::can_be_tried(&arguments.to) {
         let mut redrive = Redrive::new(arguments, &mut *store, &mut *target, &plan, report)?;
+        redrive.hold = hold;
         let outcome = redrive.batches(plan.batches);
         report = redrive.finish(outcome);
     }
@@ -121,6 +124,8 @@ struct Redrive<'a> {
     arguments: &'a Arguments,
     store: &'a mut dyn Store,
     target: &'a mut dyn Target,
+    /// Keeps other redrives away; a trial keeps nobody away.
+    hold: Option<Box<dyn Hold>>,
     marks: Marks,
     report: Report,
     /// Keys of which a record is left: those behind it are left, too.
@@ -158,6 +163,7 @@ impl<'a> Redrive<'a> {
             arguments,
             store,
             target,
+            hold: None,
             report,
             blocked: HashSet::new(),
             interrupted,
@@ -174,6 +180,9 @@ impl<'a> Redrive<'a> {
                 return Ok(());
             }
             self.pace();
+            if let Some(hold) = &self.hold {
+                hold.check()?;
+            }
             self.batch(&batch)?;
             self.bar.inc(batch.len() as u64);
             self.bar.set_message(self.report.progress());

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::document::{self, Record};
 use super::filter::Filter;
-use super::store::{REDRIVEN, Store};
+use super::store::{LOCK, REDRIVEN, Store};
 
 /// Documents that are in memory at the same time.
 const AT_ONCE: usize = 64;
@@ -32,8 +32,8 @@ pub struct Scan {
 /// Looks at every document that is in quarantine.
 pub fn scan(store: &mut dyn Store, filter: &Filter) -> anyhow::Result<Scan> {
     let mut scan = Scan::default();
-    let (redriven, keys): (Vec<_>, Vec<_>) =
-        store.keys()?.into_iter().partition(|key| key.starts_with(REDRIVEN));
+    let keys = store.keys()?.into_iter().filter(|key| key != LOCK);
+    let (redriven, keys): (Vec<_>, Vec<_>) = keys.partition(|key| key.starts_with(REDRIVEN));
     let is_redriven: HashSet<_> =
         redriven.iter().filter_map(|key| key.strip_prefix(REDRIVEN)).collect();
     let bar = ProgressBar::with_draw_target(Some(keys.len() as u64), ProgressDrawTarget::stderr());

@@ -3,10 +3,14 @@
 use anyhow::bail;
 
 use super::folder::Folder;
+use super::lock::Hold;
 use crate::Usage;
 
 /// Below it lies what was put back.
 pub const REDRIVEN: &str = "redriven/";
+
+/// What one redrive at a time holds.
+pub const LOCK: &str = "redriven/lock";
 
 /// Documents that are looked at, at the most. A million names are some 100 MB.
 pub const KEYS_MAX: usize = 1_000_000;
@@ -25,6 +29,12 @@ pub trait Store {
 
     /// Removes a document; one that is gone already is none to remove.
     fn remove(&mut self, key: &str) -> anyhow::Result<()>;
+
+    /// Keeps other redrives away until it is dropped.
+    ///
+    /// # Errors
+    /// When another is at work.
+    fn lock(&mut self) -> anyhow::Result<Box<dyn Hold>>;
 
     /// Whether documents can be moved; a queue's messages can only be deleted.
     fn keeps_marks(&self) -> bool {

@@ -1,11 +1,11 @@
 //! A file of JSON lines, one a record.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tidegate_consumer::envelope::{Envelope, PayloadEncoding};
 
@@ -32,6 +32,10 @@ impl Lines {
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(false);
             let file = options.open(path).with_context(failed)?;
+            // Redrives of two stores may name one file; each goes on behind its last line.
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                bail!("another redrive writes into {path}: name another file, or wait for its end");
+            }
             lines.go_on(file).with_context(failed)?;
         }
         Ok(lines)
