@@ -18,7 +18,7 @@ const STREAM: &str = "orders";
 const KEYS: usize = 10_007;
 
 /// Shards of the stream at whose limit it is sent, and what it is resharded to meanwhile.
-const SHARDS: (u32, u32) = (32, 48);
+const SHARDS: (u32, u32) = (16, 24);
 
 /// A tick of the processor time that the kernel tells of children (`CLK_TCK`, always a hundred on
 /// Linux).

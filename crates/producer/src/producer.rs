@@ -173,8 +173,9 @@ impl Producer {
 
     /// The open shards, as ListShards gives them; none when they cannot be known. Then a shard that
     /// is throttled holds the others up, and aggregates are not of one shard.
-    pub fn shards(&mut self, shards: Vec<Shard>) {
+    pub fn shards(&mut self, mut shards: Vec<Shard>) {
         self.is_stale = false;
+        shards.sort_by_key(|shard| shard.start);
         let known = self.lanes.iter().filter_map(|lane| lane.shard.as_ref());
         if known.eq(shards.iter()) && !shards.is_empty() {
             return;
