@@ -62,7 +62,13 @@ const SETS: &[Set] = &[
         name: "ferrokinesis",
         pins: &["ferrokinesis/Cargo.toml", "ferrokinesis/Cargo.lock", "ferrokinesis/src/main.rs"],
         about: "the emulator of Kinesis that throttles: compiled, two minutes or three",
-        make: ferrokinesis,
+        make: |pins, folder| program(&pins.join("ferrokinesis"), "release", folder),
+    },
+    Set {
+        name: "book",
+        pins: &["book/Cargo.toml", "book/Cargo.lock", "book/src/main.rs"],
+        about: "mdBook, for the book of `docs/`: compiled, a minute or two",
+        make: |pins, folder| program(&pins.join("book"), "dev", folder),
     },
 ];
 
@@ -194,15 +200,18 @@ fn node(pins: &Path, folder: &Path) -> anyhow::Result<()> {
     step::finish(install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
 }
 
-/// A program of its own workspace, with nothing left of what was compiled for it.
-fn ferrokinesis(pins: &Path, folder: &Path) -> anyhow::Result<()> {
+/// The program of a workspace of its own, with nothing left of what was compiled for it.
+fn program(workspace: &Path, profile: &str, folder: &Path) -> anyhow::Result<()> {
     let scratch = folder.with_extension("target");
-    let mut build = step::cargo(&pins.join("ferrokinesis"));
-    build.args(["build", "--release", "--locked", "--target-dir"]).arg(&scratch);
+    let mut build = step::cargo(workspace);
+    build.args(["build", "--profile", profile, "--locked", "--target-dir"]).arg(&scratch);
     step::finish(&mut build)?;
     fs::create_dir_all(folder)?;
-    let program = "tidegate-ferrokinesis";
-    fs::copy(scratch.join("release").join(program), folder.join(program))
+    let name = workspace.file_name().context("a workspace has a folder")?.to_string_lossy();
+    let program = format!("tidegate-{name}");
+    // Cargo's folder for its profile `dev` has another name.
+    let built = scratch.join(if profile == "dev" { "debug" } else { profile });
+    fs::copy(built.join(&program), folder.join(&program))
         .with_context(|| format!("could not copy {program}"))?;
     fs::remove_dir_all(&scratch).with_context(|| format!("could not remove {}", scratch.display()))
 }

@@ -2,12 +2,12 @@
 //! its key is one of them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use memchr::memchr;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Why there is no record: a stable word, and a sentence.
@@ -93,27 +93,30 @@ impl Fields<'_, '_> {
         self.get(name).is_some()
     }
 
-    /// A field as the text of a key: strings as they are, numbers and truth values as JSON writes
+    /// A field as the text of a key: strings as they are, numbers and truth values as the line writes
     /// them.
     pub fn text(&self, path: &[String]) -> Result<String, Refusal> {
-        let raw = path.first().and_then(|name| self.get(name)).map(RawValue::get);
-        if let ([_], Some(text)) = (path, raw.and_then(plain)) {
-            return Ok(text.to_owned());
-        }
-        let whole: Option<Value> = raw.and_then(|raw| serde_json::from_str(raw).ok());
-        let mut value = whole.as_ref();
-        for name in path.iter().skip(1) {
-            value = value.and_then(|value| value.get(name));
-        }
-        match value {
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
-            Some(_) => {
-                Err(("no_key", format!("{} is neither a text nor a number", path.join("."))))
-            }
-            None => Err(("no_key", format!("the line has no field {}", path.join(".")))),
+        let missing = || ("no_key", format!("the line has no field {}", path.join(".")));
+        let (first, inner) = path.split_first().ok_or_else(missing)?;
+        let whole = self.get(first).ok_or_else(missing)?;
+        let raw = inner.iter().try_fold(whole, |value, name| member(value, name));
+        let raw = raw.ok_or_else(missing)?.get();
+        match raw.as_bytes().first() {
+            Some(b'"') => match plain(raw) {
+                Some(text) => Ok(text.to_owned()),
+                None => serde_json::from_str(raw).map_err(|_| missing()),
+            },
+            Some(b'-' | b'0'..=b'9' | b't' | b'f') => Ok(raw.to_owned()),
+            _ => Err(("no_key", format!("{} is neither a text nor a number", path.join(".")))),
         }
     }
+}
+
+/// A member of an object; of two with one name the last.
+fn member<'v>(value: &'v RawValue, name: &str) -> Option<&'v RawValue> {
+    let mut members: BTreeMap<Cow<'v, str>, &'v RawValue> =
+        serde_json::from_str(value.get()).ok()?;
+    members.remove(name)
 }
 
 /// The text of a string that is written without escapes.
@@ -159,6 +162,26 @@ mod tests {
                 }
                 (found, _) => panic!("{shown}: {found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_key_is_what_the_line_writes() {
+        let mut wanted = Wanted::default();
+        wanted.add("o");
+        let line = br#"{"o":{"n":12345678901234567890123.50,"t":"a\u00e4","l":[],"z":null}}"#;
+        let fields = wanted.read(line).unwrap();
+        let text = |path: &str| {
+            let path: Vec<_> = path.split('.').map(ToOwned::to_owned).collect();
+            fields.text(&path).map_err(|(_, message)| message)
+        };
+        assert_eq!(text("o.n").unwrap(), "12345678901234567890123.50");
+        assert_eq!(text("o.t").unwrap(), "a\u{e4}");
+        for path in ["o", "o.l", "o.z"] {
+            assert_eq!(text(path).unwrap_err(), format!("{path} is neither a text nor a number"));
+        }
+        for path in ["o.x", "o.n.x", "x"] {
+            assert_eq!(text(path).unwrap_err(), format!("the line has no field {path}"));
         }
     }
 }
