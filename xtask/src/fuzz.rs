@@ -119,6 +119,7 @@ fn fuzz(
         "-timeout=10",
         "-rss_limit_mb=2048",
         "-verbosity=0",
+        "-print_funcs=0",
     ]);
     run.arg("-print_final_stats=1").arg(format!("-artifact_prefix={}/", failures.display()));
     step::finish(run.arg(corpus).args(target.seeds().map(|seeds| root.join(seeds))))
