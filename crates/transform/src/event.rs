@@ -137,6 +137,10 @@ pub fn record_data(event: &[u8]) -> Result<Vec<Option<Vec<u8>>>, EventError> {
 /// Reads a request of any layout.
 fn read(event: &[u8]) -> Result<Vec<Handed<'_>>, EventError> {
     let envelope: Envelope<'_> = serde_json::from_slice(event).map_err(|e| diagnose(event, e))?;
+    // A derived reader takes a list for an object's values.
+    if event.trim_ascii_start().first() != Some(&b'{') {
+        return Err(EventError::NotAnObject);
+    }
     let handed = envelope.records.into_iter().map(|record| {
         // A record that is no object has neither member.
         let record: Record<'_> = serde_json::from_str(record.get()).unwrap_or_default();
@@ -279,6 +283,7 @@ mod tests {
             ("{\"records\": []} x", "the event is not JSON"),
             ("{\"records\": [], \"records\": []}", "the event is not JSON"),
             ("[]", "the event is not an object: expected Firehose's {\"records\": [...]}"),
+            ("[[ 5]]", "the event is not an object: expected Firehose's {\"records\": [...]}"),
             (
                 "{\"Records\": []}",
                 "the event has no records: expected Firehose's {\"records\": [...]}; is the \
