@@ -110,6 +110,26 @@ pub struct JsonService<'a> {
     pub region: Option<&'a str>,
 }
 
+impl JsonService<'static> {
+    /// Kinesis, in the Region of the settings.
+    pub const KINESIS: Self = Self {
+        id: "KINESIS",
+        name: "kinesis",
+        target: "Kinesis_20131202",
+        version: "1.1",
+        region: None,
+    };
+
+    /// Firehose, in the Region of the settings.
+    pub const FIREHOSE: Self = Self {
+        id: "FIREHOSE",
+        name: "firehose",
+        target: "Firehose_20150804",
+        version: "1.1",
+        region: None,
+    };
+}
+
 /// Where requests are sent from: a pool of connections, and credentials.
 #[derive(Debug)]
 pub struct Caller {

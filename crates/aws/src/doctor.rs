@@ -22,22 +22,6 @@ const PAGES_MAX: usize = 100;
 /// ("Quota", Data Firehose Developer Guide, 2026-11).
 const DELIVERIES_MAX: usize = 200;
 
-const KINESIS: JsonService<'_> = JsonService {
-    id: "KINESIS",
-    name: "kinesis",
-    target: "Kinesis_20131202",
-    version: "1.1",
-    region: None,
-};
-
-const FIREHOSE: JsonService<'_> = JsonService {
-    id: "FIREHOSE",
-    name: "firehose",
-    target: "Firehose_20150804",
-    version: "1.1",
-    region: None,
-};
-
 /// CloudWatch has a JSON protocol beside its others ("Supported protocols", its API model, 2026-11).
 const CLOUDWATCH: JsonService<'_> = JsonService {
     id: "CLOUDWATCH",
@@ -179,14 +163,14 @@ impl Account {
             let function = seen.of(&format!("the function {name}"), function);
             seen.resources.extend(function);
         }
-        let limits = self.json(KINESIS, "DescribeLimits", &json!({})).await;
+        let limits = self.json(JsonService::KINESIS, "DescribeLimits", &json!({})).await;
         let limits = seen.of("the account's limit of shards", limits);
         seen.resources.push(resource("Tidegate::Account", "account", limits));
     }
 
     async fn summary(&self, name: &str) -> Result<(Resource, String), ReadError> {
         let input = json!({"StreamName": name});
-        let answer = self.json(KINESIS, "DescribeStreamSummary", &input).await?;
+        let answer = self.json(JsonService::KINESIS, "DescribeStreamSummary", &input).await?;
         let mut seen = object(answer["StreamDescriptionSummary"].clone());
         let arn = seen["StreamARN"].as_str().unwrap_or_default().to_owned();
         let levels = seen["EnhancedMonitoring"].as_array().into_iter().flatten();
@@ -204,7 +188,7 @@ impl Account {
         let mut input = json!({"StreamARN": arn});
         let mut sources = vec![arn.to_owned()];
         for _ in 0..PAGES_MAX {
-            let page = self.json(KINESIS, "ListStreamConsumers", &input).await?;
+            let page = self.json(JsonService::KINESIS, "ListStreamConsumers", &input).await?;
             let consumers = page["Consumers"].as_array().into_iter().flatten();
             let arns = consumers.filter_map(|consumer| consumer["ConsumerARN"].as_str());
             sources.extend(arns.map(ToOwned::to_owned));
@@ -240,7 +224,7 @@ impl Account {
             if let Some(last) = names.last() {
                 input["ExclusiveStartDeliveryStreamName"] = last.as_str().into();
             }
-            let page = self.json(FIREHOSE, "ListDeliveryStreams", &input).await?;
+            let page = self.json(JsonService::FIREHOSE, "ListDeliveryStreams", &input).await?;
             let listed = page["DeliveryStreamNames"].as_array().into_iter().flatten();
             names.extend(listed.filter_map(|name| name.as_str().map(ToOwned::to_owned)));
             if page["HasMoreDeliveryStreams"] != true {
@@ -262,7 +246,7 @@ impl Account {
 
     async fn delivery(&self, name: &str) -> Result<Resource, ReadError> {
         let input = json!({"DeliveryStreamName": name});
-        let answer = self.json(FIREHOSE, "DescribeDeliveryStream", &input).await?;
+        let answer = self.json(JsonService::FIREHOSE, "DescribeDeliveryStream", &input).await?;
         let properties = delivery(&answer["DeliveryStreamDescription"]);
         Ok(resource("AWS::KinesisFirehose::DeliveryStream", name, properties))
     }

@@ -25,15 +25,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// again, and may be there twice.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Kinesis, as it speaks.
-const KINESIS: JsonService<'_> = JsonService {
-    id: "KINESIS",
-    name: "kinesis",
-    target: "Kinesis_20131202",
-    version: "1.1",
-    region: None,
-};
-
 /// One stream, for a producer. Requests are written and answers read here and not by the SDK's
 /// client, which takes several times as long for each record.
 #[derive(Debug)]
@@ -155,7 +146,7 @@ impl Puts {
     }
 
     async fn call(&self, operation: &str, body: Vec<u8>) -> Result<Vec<u8>, PutFailure> {
-        match self.caller.ask(&KINESIS, operation, body, ANSWER_TIMEOUT).await {
+        match self.caller.ask(&JsonService::KINESIS, operation, body, ANSWER_TIMEOUT).await {
             Ok(answer) if answer.status == 200 => Ok(answer.body),
             Ok(answer) => Err(self.failure(operation, &answer)),
             Err(error) => Err(self.unreached(operation, &error)),

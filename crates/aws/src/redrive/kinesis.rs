@@ -39,11 +39,8 @@ pub struct Fetched {
 impl Shard<'_> {
     async fn call(&self, operation: &'static str, body: &Value) -> Result<Value, RedriveError> {
         let service = JsonService {
-            id: "KINESIS",
-            name: "kinesis",
-            target: "Kinesis_20131202",
-            version: "1.1",
             region: self.stream_arn.split(':').nth(3).filter(|region| !region.is_empty()),
+            ..JsonService::KINESIS
         };
         let bytes = body.to_string().into_bytes();
         let call = async |within| {

@@ -69,13 +69,7 @@ impl Service for FirehoseSink {
     }
 
     async fn send(&self, entries: &[&Entry], within: Duration) -> Result<Vec<Verdict>, CallError> {
-        let firehose = JsonService {
-            id: "FIREHOSE",
-            name: "firehose",
-            target: "Firehose_20150804",
-            version: "1.1",
-            region: None,
-        };
+        let firehose = JsonService::FIREHOSE;
         let records: Vec<Value> = entries.iter().map(|entry| json!({"Data": entry.data})).collect();
         let body = json!({"DeliveryStreamName": self.name, "Records": records}).to_string();
         let caller = self.connections.caller().await;

@@ -77,13 +77,7 @@ impl Service for KinesisSink {
     }
 
     async fn send(&self, entries: &[&Entry], within: Duration) -> Result<Vec<Verdict>, CallError> {
-        let kinesis = JsonService {
-            id: "KINESIS",
-            name: "kinesis",
-            target: "Kinesis_20131202",
-            version: "1.1",
-            region: None,
-        };
+        let kinesis = JsonService::KINESIS;
         let body = json!({"StreamName": self.stream, "Records": entries}).to_string();
         let caller = self.connections.caller().await;
         let answer = caller.operation(&kinesis, "PutRecords", body.into_bytes(), within).await?;
